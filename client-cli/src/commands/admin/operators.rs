@@ -1,0 +1,159 @@
+//! `paraphe admin operator` and `paraphe admin service`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1::{
+    CreateOperatorRequest, CreateServiceAccountRequest, DisableOperatorRequest, ListOperatorsRequest, Operator, Role,
+};
+use serde::Serialize;
+
+use super::client;
+use crate::commands::clerk::{self, ConfirmArgs};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::output::{View, facts, table, time_text};
+use crate::views::IssuedView;
+use crate::words::{OperatorRole, role_names};
+
+/// Commands about people who work with Paraphe.
+#[derive(Subcommand)]
+pub enum OperatorCommand {
+    /// Create an operator and the activation of their phone
+    Add {
+        /// 2 to 64 characters of a-z 0-9 . -
+        name: String,
+        /// May be repeated
+        #[arg(long = "role", value_name = "ROLE", value_enum, required = true)]
+        roles: Vec<OperatorRole>,
+    },
+    /// Type the six digits that the operator's phone shows
+    Confirm(ConfirmArgs),
+    /// All operators and service accounts
+    List,
+    /// End an operator's sessions and refuse new ones
+    Disable {
+        /// opr_…
+        id: String,
+    },
+}
+
+/// Commands about accounts of programs.
+#[derive(Subcommand)]
+pub enum ServiceCommand {
+    /// Create an account that signs with a key file
+    Add {
+        /// 2 to 64 characters of a-z 0-9 . -
+        name: String,
+        /// May be repeated
+        #[arg(long = "role", value_name = "ROLE", value_enum, required = true)]
+        roles: Vec<OperatorRole>,
+        /// Public key (JWK, JSON), as `paraphe backend key` prints it
+        #[arg(long, value_name = "FILE")]
+        jwk: PathBuf,
+    },
+}
+
+#[derive(Serialize)]
+struct OperatorView {
+    operator_id: String,
+    name: String,
+    roles: Vec<&'static str>,
+    state: String,
+    service: bool,
+    created_at: Timestamp,
+}
+
+impl From<Operator> for OperatorView {
+    fn from(operator: Operator) -> Self {
+        let roles = role_names(operator.roles());
+        OperatorView {
+            operator_id: operator.operator_id,
+            name: operator.name,
+            roles,
+            state: operator.state,
+            service: operator.service,
+            created_at: Timestamp::from_secs(operator.created_at),
+        }
+    }
+}
+
+impl View for OperatorView {
+    fn text(&self) -> String {
+        facts([
+            ("operator", self.name.clone()),
+            ("id", self.operator_id.clone()),
+            ("roles", self.roles.join(", ")),
+            ("state", self.state.clone()),
+            ("created", time_text(self.created_at)),
+        ])
+    }
+}
+
+#[derive(Serialize)]
+struct NewOperatorView {
+    operator: OperatorView,
+    activation: IssuedView,
+}
+
+impl View for NewOperatorView {
+    fn text(&self) -> String {
+        let next = format!("\n  Then type the digits of the phone: paraphe admin operator confirm {}\n", self.activation.activation_id);
+        format!("{}\n{}{next}", self.operator.text(), self.activation.text())
+    }
+}
+
+#[derive(Serialize)]
+struct OperatorsView {
+    operators: Vec<OperatorView>,
+}
+
+impl View for OperatorsView {
+    fn text(&self) -> String {
+        let row = |operator: &OperatorView| {
+            let kind = if operator.service { "program" } else { "person" };
+            let who = format!("{}\n{}", operator.name, operator.operator_id);
+            [who, operator.roles.join(" "), format!("{}\n{kind}", operator.state)]
+        };
+        table(["operator", "roles", "state"], self.operators.iter().map(row))
+    }
+}
+
+pub(super) async fn run_operator(context: &Context, command: OperatorCommand) -> Result<()> {
+    let output = context.output;
+    match command {
+        OperatorCommand::Add { name, roles } => add(context, name, &roles).await,
+        OperatorCommand::Confirm(args) => clerk::confirm(context, args).await,
+        OperatorCommand::List => {
+            let list = client(context).await?.list_operators(ListOperatorsRequest {}).await?.into_inner();
+            output.show(&OperatorsView { operators: list.operators.into_iter().map(OperatorView::from).collect() })
+        }
+        OperatorCommand::Disable { id } => {
+            let operator = client(context).await?.disable_operator(DisableOperatorRequest { operator_id: id }).await?;
+            output.show(&OperatorView::from(operator.into_inner()))
+        }
+    }
+}
+
+async fn add(context: &Context, name: String, roles: &[OperatorRole]) -> Result<()> {
+    let request = CreateOperatorRequest { name, roles: role_numbers(roles) };
+    let created = client(context).await?.create_operator(request).await?.into_inner();
+    let (Some(operator), Some(issued)) = (created.operator, created.activation) else {
+        return Err(Error::other("daemon.reply", "The daemon's answer names no operator or no activation."));
+    };
+    context.output.show(&NewOperatorView { operator: operator.into(), activation: IssuedView::new(issued)? })
+}
+
+pub(super) async fn run_service(context: &Context, command: ServiceCommand) -> Result<()> {
+    let ServiceCommand::Add { name, roles, jwk } = command;
+    let public_jwk = files::read_value(&jwk)?.to_string();
+    let request = CreateServiceAccountRequest { name, roles: role_numbers(&roles), public_jwk };
+    let operator = client(context).await?.create_service_account(request).await?;
+    context.output.show(&OperatorView::from(operator.into_inner()))
+}
+
+fn role_numbers(roles: &[OperatorRole]) -> Vec<i32> {
+    roles.iter().map(|role| Role::from(*role).into()).collect()
+}

@@ -1,0 +1,129 @@
+//! `paraphe verify`: check an assertion, and the approval behind it, without trust in the operator. Protocol: section 3.
+
+use std::path::{Path, PathBuf};
+
+use paraphe_proto::jwk::PublicKey;
+use paraphe_proto::time::Timestamp;
+use serde::Serialize;
+
+use crate::channel::Server;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::output::{BAD, GOOD, View, table, time_text};
+use crate::verify::{Evidence, Inputs, Report, verify};
+use crate::{edge, files, jwks};
+
+/// Options of `paraphe verify`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The assertion (compact JWS); - for standard input
+    #[arg(long, value_name = "FILE")]
+    assertion: PathBuf,
+    /// The daemon's keys: a file, or https://…/.well-known/jwks.json
+    #[arg(long, value_name = "FILE|URL")]
+    jwks: String,
+    /// The relying party id that it must be for
+    #[arg(long, value_name = "RP")]
+    audience: String,
+    /// Verify as of this time, seconds since 1970 [default: now]
+    #[arg(long, value_name = "UNIX")]
+    at: Option<i64>,
+    /// Also check the approval behind it: the challenge …
+    #[arg(long, value_name = "FILE", requires_all = ["approval", "activation", "root", "key_sets"])]
+    challenge: Option<PathBuf>,
+    /// … the approval …
+    #[arg(long, value_name = "FILE", requires = "challenge")]
+    approval: Option<PathBuf>,
+    /// … the activation of the phone …
+    #[arg(long, value_name = "FILE", requires = "challenge")]
+    activation: Option<PathBuf>,
+    /// … the root key (JWK, JSON) that is trusted …
+    #[arg(long, value_name = "FILE", requires = "challenge")]
+    root: Option<PathBuf>,
+    /// … and the key sets, version 1 first
+    #[arg(long = "key-sets", value_name = "FILE", num_args = 1.., requires = "challenge")]
+    key_sets: Vec<PathBuf>,
+}
+
+/// A report for people and scripts.
+#[derive(Serialize)]
+pub struct ReportView<'a> {
+    verified: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+impl<'a> From<&'a Report> for ReportView<'a> {
+    fn from(report: &'a Report) -> Self {
+        ReportView { verified: report.failure.is_none(), report }
+    }
+}
+
+impl View for ReportView<'_> {
+    fn text(&self) -> String {
+        let held = self.report.checks.iter().map(|check| ["✓".to_owned(), check.name.to_owned(), check.holds.clone()]);
+        let failed = self.report.failure.iter().map(|failure| ["✗".to_owned(), failure.name.to_owned(), failure.why.clone()]);
+        let table = table(["", "check", "what holds"], held.chain(failed));
+        let verdict = match (&self.report.failure, &self.report.assertion) {
+            (None, Some(claims)) => {
+                let titles: Vec<&str> = claims.authorization_details.iter().map(|detail| detail.title.as_str()).collect();
+                format!("  {GOOD}Verified:{GOOD:#} “{}”, approved {}\n", titles.join("”, “"), time_text(claims.auth_time))
+            }
+            _ => format!("  {BAD}Not verified.{BAD:#}\n"),
+        };
+        format!("{table}{verdict}")
+    }
+}
+
+/// Verifies and prints what was checked.
+///
+/// # Errors
+/// [`Error::Verification`] names the check that failed; [`Error::File`] and [`Error::Unreachable`] for what cannot be had.
+pub async fn run(context: &Context, args: Args) -> Result<()> {
+    let inputs = Inputs {
+        assertion: files::read_value(&args.assertion)?.to_string(),
+        jwks: read_jwks(context, &args.jwks).await?,
+        audience: args.audience.clone(),
+        issuer: context.named_issuer().map(str::to_owned),
+        at: args.at.map_or_else(edge::now, Timestamp::from_secs),
+        evidence: evidence(&args)?,
+    };
+    let report = verify(&inputs);
+    context.output.show(&ReportView::from(&report))?;
+    report.result()
+}
+
+async fn read_jwks(context: &Context, source: &str) -> Result<String> {
+    let Some(rest) = source.strip_prefix("https://") else {
+        return Ok(files::read(Path::new(source))?.to_string());
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = if path.is_empty() { jwks::PATH.to_owned() } else { format!("/{path}") };
+    let server = Server::from_options(Some(&format!("https://{authority}")), context.ca_file(), None)?;
+    jwks::fetch(server.channel().await?, &path).await
+}
+
+fn evidence(args: &Args) -> Result<Option<Evidence>> {
+    let (Some(challenge), Some(approval), Some(activation), Some(root)) =
+        (&args.challenge, &args.approval, &args.activation, &args.root)
+    else {
+        return Ok(None);
+    };
+    let text = |path: &PathBuf| files::read_value(path).map(|text| text.to_string());
+    Ok(Some(Evidence {
+        challenge: text(challenge)?,
+        approval: text(approval)?,
+        activation: text(activation)?,
+        root: root_key(root)?,
+        key_sets: args.key_sets.iter().map(text).collect::<Result<_>>()?,
+    }))
+}
+
+/// A public key from a JWK file.
+///
+/// # Errors
+/// [`Error::Invalid`] when it holds none.
+pub fn root_key(path: &Path) -> Result<PublicKey> {
+    let json = files::read(path)?;
+    PublicKey::from_jwk_json(&json).map_err(|error| Error::invalid(error.code(), format!("{}: {error}.", path.display())))
+}

@@ -1,0 +1,78 @@
+//! The end of the demo: one table.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::proof::Proof;
+use super::purchases::{Bought, Others, Purchase};
+use super::stage::Stage;
+use crate::error::Result;
+use crate::output::{GOOD, HEADING, View, table};
+use crate::words::state_name;
+
+#[derive(Serialize)]
+struct SummaryView {
+    done: bool,
+    purchases: Vec<PurchaseView>,
+    checks: usize,
+    elapsed_ms: u64,
+    kept: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct PurchaseView {
+    challenge_id: String,
+    course: &'static str,
+    price: String,
+    state: &'static str,
+    how: String,
+}
+
+impl PurchaseView {
+    fn new(purchase: &Purchase, how: String) -> Self {
+        PurchaseView {
+            challenge_id: purchase.challenge_id.clone(),
+            course: purchase.course.title,
+            price: purchase.course.price(),
+            state: state_name(purchase.state),
+            how,
+        }
+    }
+}
+
+impl View for SummaryView {
+    fn text(&self) -> String {
+        let rows = self.purchases.iter().map(|purchase| {
+            [purchase.course.to_owned(), purchase.price.clone(), purchase.state.to_owned(), purchase.how.clone()]
+        });
+        let table = table(["course", "price", "verdict", "how"], rows);
+        let kept = self.kept.as_ref().map(|kept| format!("Everything is kept in {}.\n", kept.display())).unwrap_or_default();
+        let seconds = self.elapsed_ms / 1000;
+        let tenths = self.elapsed_ms % 1000 / 100;
+        format!(
+            "\n{HEADING}Summary{HEADING:#}\n{table}{GOOD}✓{GOOD:#} Everything was as it should be, in {seconds}.{tenths} s. Nothing was simulated but the phone's\n  screen and secure chip, and the people who type.\n{kept}"
+        )
+    }
+}
+
+/// Shows the summary.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn show(stage: &Stage, bought: &Bought, others: &Others, proof: &Proof, kept: Option<&Path>) -> Result<()> {
+    let how = [
+        format!("code and PIN; {} checks held", proof.checks),
+        "the person said no".to_owned(),
+        "nobody answered".to_owned(),
+        "one wrong PIN, given back".to_owned(),
+    ];
+    let purchases = std::iter::once(&bought.purchase).chain(&others.purchases);
+    stage.show(&SummaryView {
+        done: true,
+        purchases: purchases.zip(how).map(|(purchase, how)| PurchaseView::new(purchase, how)).collect(),
+        checks: proof.checks,
+        elapsed_ms: stage.elapsed_ms(),
+        kept: kept.map(Path::to_owned),
+    })
+}

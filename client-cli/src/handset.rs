@@ -1,0 +1,101 @@
+//! The software phone: the companion crate with its keystore in files, and its screen as text.
+//!
+//! Callers: `paraphe phone`, the demo. Invariant: a screen is drawn from a verified challenge only, and shows its document,
+//! who asks and nothing else. Protocol: section 6, step 4.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use paraphe_companion::{KeyStore, Phone, Server, Shown, SoftwareKeyStore};
+
+use crate::channel;
+use crate::error::{Error, Result};
+use crate::output::{boxed, time_text};
+
+const PLATFORM: &str = concat!("paraphe-cli-", env!("CARGO_PKG_VERSION"));
+const SCREEN_WIDTH: u16 = 60;
+
+/// The keystore of the phone in `directory`.
+///
+/// # Errors
+/// When others may read it, or it cannot be made.
+pub fn keystore(directory: &Path) -> Result<Arc<dyn KeyStore>> {
+    Ok(Arc::new(SoftwareKeyStore::open(directory.join("keystore"), PLATFORM)?))
+}
+
+/// The activated phone in `directory`.
+///
+/// # Errors
+/// [`Error::Forbidden`] `phone.not_activated` when there is none.
+pub fn open(directory: &Path) -> Result<Phone> {
+    let not_activated = || Error::Forbidden {
+        code: "phone.not_activated",
+        message: format!("There is no activated phone in {}. Run `paraphe phone activate` first.", directory.display()),
+    };
+    if !directory.exists() {
+        return Err(not_activated());
+    }
+    Phone::open(directory, keystore(directory)?)?.ok_or_else(not_activated)
+}
+
+/// A phone's way to the daemon.
+///
+/// # Errors
+/// As [`channel::Server::channel`].
+pub async fn connect(server: &channel::Server) -> Result<Server> {
+    Ok(Server::over(server.url.clone(), server.channel().await?))
+}
+
+/// The phone's screen with a challenge on it.
+pub fn screen(title: &str, shown: &Shown) -> String {
+    let document = shown.document();
+    let widest = document.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
+    let mut lines = vec![format!("{} asks you to confirm:", shown.relying_party().name), String::new(), document.title.clone()];
+    lines.extend(document.rows.iter().map(|row| format!("  {:<widest$}  {}", row.label, row.value)));
+    lines.push(String::new());
+    lines.push(match shown.match_digits() {
+        Some(digits) => format!("[ {digits} digits of the page ]  [ PIN ]     [ No ]  [ Not me ]"),
+        None => "[ PIN ]     [ No ]  [ Not me ]".to_owned(),
+    });
+    boxed(title, &lines, SCREEN_WIDTH)
+}
+
+/// The phone's screen with the six digits on it.
+pub fn digits_screen(title: &str, digits: &str) -> String {
+    let (left, right) = digits.split_at_checked(3).unwrap_or((digits, ""));
+    let lines = [
+        "Read these six digits to the person who enrols you:".to_owned(),
+        String::new(),
+        format!("{:^1$}", format!("{left} {right}"), usize::from(SCREEN_WIDTH - 4)),
+        String::new(),
+    ];
+    boxed(title, &lines, SCREEN_WIDTH)
+}
+
+/// When a challenge ends, for people.
+pub fn ends(shown: &Shown) -> String {
+    time_text(shown.expires_at())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use super::*;
+
+    #[test]
+    fn a_phone_that_was_never_activated_says_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in [directory.path().join("missing"), directory.path().to_owned()] {
+            let error = open(&path).err().unwrap();
+            assert_eq!((error.code(), error.exit()), ("phone.not_activated", 5));
+            assert!(error.to_string().contains("paraphe phone activate"));
+        }
+    }
+
+    #[test]
+    fn six_digits_are_read_in_two_groups() {
+        let text = digits_screen("Phone", "482913");
+        assert!(text.contains("482 913") && text.lines().all(|line| line.chars().count() == 60), "{text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Approving: the code of the page, the PIN, one signature by the approval key.
+//!
+//! Called by the app with a [`Shown`]. Invariants: what is signed is the hash of the challenge that was shown; the approval
+//! key is in memory for one signature; a lost reply never costs a second attempt, because the same PIN for the same
+//! challenge sends the same blinded element, or the same approval, again. The protocol: sections 4 and 6.
+
+use paraphe_proto::encoding::B64;
+use paraphe_proto::ids::ChallengeId;
+use paraphe_proto::jws::Verified;
+use paraphe_proto::keys::Signer;
+use paraphe_proto::oprf::{BlindState, BlindedElement};
+use paraphe_proto::statements::{Approval, ApprovalDecision, Evaluation, EvaluationContext, Freshness};
+use paraphe_proto::v1::{self, AnswerBody};
+use rand_core::{CryptoRng, RngCore};
+
+use crate::attempt::Attempt;
+use crate::challenge::Shown;
+use crate::connect::{Server, with_deadline};
+use crate::error::Error;
+use crate::outcome::Receipt;
+use crate::phone::Phone;
+use crate::request::{Prover, method, resend, sign};
+use crate::unlock::{Expected, check_evaluation, open_approval_key, request_evaluation, seen};
+
+impl Phone {
+    /// Approves what was shown. `code` is the code of the relying party's page where [`Shown::match_digits`] asks for one;
+    /// `pin` is what the person typed. Blocks its thread for the Argon2id step.
+    ///
+    /// After [`Error::Unreachable`] call it again with the same arguments: no second attempt is charged as long as this
+    /// [`Phone`] lives. Look at [`Receipt::state`]: the challenge may have ended otherwise meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::WrongPin`]; [`Error::Invalid`] `pin.…` or `match_code.…`, before anything is sent; what the daemon refuses;
+    /// [`Error::Untrusted`] when its evaluation does not hold.
+    pub async fn approve(
+        &self,
+        server: &Server,
+        shown: &Shown,
+        code: Option<&str>,
+        pin: &str,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<Receipt, Error> {
+        let code = shown.match_code(code)?;
+        let mut attempt = Attempt::take_up(&self.interrupted, shown.challenge_id(), &code, pin, rng)?;
+        if let Some(element) = attempt.element() {
+            let evaluation = self.evaluate(server, shown, &element, &mut attempt).await?;
+            attempt.approve(|blind| self.sign_approval(shown, &code, blind, evaluation.claims()))?;
+        }
+        self.answer(server, shown, attempt).await
+    }
+
+    /// Has one evaluation of this element, verified, and remembered on disk.
+    async fn evaluate(
+        &self,
+        server: &Server,
+        shown: &Shown,
+        element: &BlindedElement,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Verified<Evaluation>, Error> {
+        let prover = self.prover()?;
+        let challenge_id = shown.challenge_id();
+        let send = || request_evaluation(server, &prover, challenge_id, element);
+        let compact = attempt.settle(resend(send).await)?;
+        let expected = Expected {
+            context: EvaluationContext::Challenge(challenge_id),
+            device_id: prover.device_id,
+            epoch: prover.epoch,
+            element_sha256: element.sha256(),
+            seen: prover.seen,
+        };
+        let evaluation = check_evaluation(&self.loaded().keys, &compact, &expected);
+        let evaluation = match evaluation {
+            Err(first) if self.refresh_keys(server).await? => {
+                check_evaluation(&self.loaded().keys, &compact, &expected).map_err(|_| first)
+            }
+            verdict => verdict,
+        };
+        let evaluation = attempt.settle(evaluation)?;
+        self.remember_seen(seen(evaluation.claims()))?;
+        Ok(evaluation)
+    }
+
+    fn sign_approval(
+        &self,
+        shown: &Shown,
+        match_code: &str,
+        blind: BlindState,
+        evaluation: &Evaluation,
+    ) -> Result<String, Error> {
+        let loaded = self.loaded();
+        let key = open_approval_key(&loaded.record, self.keystore(), blind, evaluation)?;
+        approval_statement(self.issuer(), &key, shown.sha256(), match_code, evaluation)
+    }
+
+    async fn answer(
+        &self,
+        server: &Server,
+        shown: &Shown,
+        mut attempt: Attempt<'_>,
+    ) -> Result<Receipt, Error> {
+        let approval = attempt.approval()?;
+        let prover = self.prover()?;
+        let send = || send_approval(server, &prover, shown.challenge_id(), &approval);
+        let outcome = attempt.settle(resend(send).await)?;
+        attempt.finish();
+        Receipt::new(shown, approval, outcome)
+    }
+}
+
+/// An approval statement, compact JWS `paraphe-approval+jwt`, under the evaluation that opened the key.
+///
+/// # Errors
+/// `keystore.failed` when the key does not sign.
+pub fn approval_statement(
+    issuer: String,
+    approval_key: &dyn Signer,
+    challenge_sha256: [u8; 32],
+    match_code: &str,
+    evaluation: &Evaluation,
+) -> Result<String, Error> {
+    let approval = Approval {
+        iss: issuer,
+        challenge_sha256: B64(challenge_sha256),
+        decision: ApprovalDecision::Approve,
+        match_code: match_code.to_owned(),
+        device_id: evaluation.device_id,
+        epoch: evaluation.epoch,
+        evaluation: evaluation.evaluation,
+        element_sha256: evaluation.element_sha256,
+    };
+    sign(&approval, approval_key)
+}
+
+/// Sends one approval statement. Repeating it returns the first outcome.
+///
+/// # Errors
+/// What the daemon refuses, or [`Error::Unreachable`].
+pub async fn send_approval(
+    server: &Server,
+    prover: &Prover,
+    challenge_id: ChallengeId,
+    approval: &str,
+) -> Result<v1::Outcome, Error> {
+    let body = AnswerBody {
+        challenge_id: challenge_id.to_string(),
+        approval: approval.to_owned(),
+    };
+    let request = prover.prove(method::ANSWER, &body, Freshness::Challenge(challenge_id))?;
+    let reply = server.client().answer(with_deadline(request)).await?;
+    Ok(reply.into_inner())
+}

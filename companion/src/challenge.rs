@@ -1,0 +1,169 @@
+//! A challenge that may be shown to the person.
+//!
+//! Called by `phone` and `watch`. Invariant: a [`Shown`] is made by verification only: signed by an active challenge key of
+//! the issuer, meant for this device, and made of plain text. What the screen shows is read from the signed bytes.
+//! The protocol: section 6, step 4.
+
+use std::sync::Arc;
+
+use paraphe_proto::challenge::device_handle;
+use paraphe_proto::ids::{ChallengeId, DeviceId};
+use paraphe_proto::jws::Verified;
+use paraphe_proto::statements::{Challenge, Display, MatchMode, RelyingParty};
+use paraphe_proto::time::Timestamp;
+
+use crate::error::Error;
+use crate::trust::IssuerKeys;
+
+/// Fewest and most digits of a match code.
+const MATCH_DIGITS: std::ops::RangeInclusive<u8> = 2..=8;
+
+/// A verified challenge; cloning it is cheap. Show [`Shown::document`] and who asks, and nothing else.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    challenge: Arc<Verified<Challenge>>,
+    match_digits: Option<u8>,
+}
+
+impl Shown {
+    /// Verifies a challenge for one device.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`]: `statement.…` when the signature, the key, the issuer or the form is wrong,
+    /// `challenge.other_device` when it is meant for another phone, `challenge.malformed` when its times or its match
+    /// rule make no sense, `challenge.display` when its texts hold characters that could mislead.
+    pub fn verify(keys: &IssuerKeys, device_id: &DeviceId, compact: &str) -> Result<Self, Error> {
+        let challenge: Verified<Challenge> = keys.verify(compact)?;
+        let claims = challenge.claims();
+        if *claims.device_handle.as_bytes() != device_handle(device_id, &claims.challenge_id) {
+            let detail = "the challenge is meant for another phone";
+            return Err(Error::untrusted("challenge.other_device", detail));
+        }
+        if claims.exp <= claims.iat {
+            let detail = "the challenge ends before it begins";
+            return Err(Error::untrusted("challenge.malformed", detail));
+        }
+        if !texts(claims).all(is_plain) {
+            let detail = "the document holds control, bidirectional or invisible characters";
+            return Err(Error::untrusted("challenge.display", detail));
+        }
+        let match_digits = match_digits(claims)?;
+        Ok(Self {
+            challenge: Arc::new(challenge),
+            match_digits,
+        })
+    }
+
+    /// The challenge's id.
+    #[must_use]
+    pub fn challenge_id(&self) -> ChallengeId {
+        self.claims().challenge_id
+    }
+
+    /// Who asks: the registered id and the name to show.
+    #[must_use]
+    pub fn relying_party(&self) -> &RelyingParty {
+        &self.claims().relying_party
+    }
+
+    /// The action's id in the daemon's catalogue, such as `course.buy`. Not for the screen.
+    #[must_use]
+    pub fn action(&self) -> &str {
+        &self.claims().action
+    }
+
+    /// The document to show: locale, title, rows in order.
+    #[must_use]
+    pub fn document(&self) -> &Display {
+        &self.claims().display
+    }
+
+    /// Digits of the code on the relying party's page that the person must type; `None` when none is asked for.
+    #[must_use]
+    pub fn match_digits(&self) -> Option<u8> {
+        self.match_digits
+    }
+
+    /// When it ends, by the daemon's clock. For a countdown only: the daemon decides.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.claims().exp
+    }
+
+    /// The compact JWS that all of this was read from.
+    #[must_use]
+    pub fn compact(&self) -> &str {
+        self.challenge.compact()
+    }
+
+    /// SHA-256 of the compact JWS: what an answer signs.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        self.challenge.sha256()
+    }
+
+    /// The code as it goes into the approval: without spaces, of the right length; empty when none is asked for.
+    pub(crate) fn match_code(&self, typed: Option<&str>) -> Result<String, Error> {
+        let typed = typed.unwrap_or_default();
+        let code: String = typed
+            .chars()
+            .filter(|character| !character.is_whitespace())
+            .collect();
+        match self.match_digits {
+            None if code.is_empty() => Ok(code),
+            None => Err(Error::invalid(
+                "match_code.not_asked",
+                "no code is asked for here; type none",
+            )),
+            Some(_) if code.is_empty() => Err(Error::invalid(
+                "match_code.missing",
+                "type the code that the page shows",
+            )),
+            Some(digits) if is_code(&code, digits) => Ok(code),
+            Some(digits) => Err(Error::invalid(
+                "match_code.malformed",
+                format!("the page shows a code of {digits} digits"),
+            )),
+        }
+    }
+
+    fn claims(&self) -> &Challenge {
+        self.challenge.claims()
+    }
+}
+
+fn is_code(code: &str, digits: u8) -> bool {
+    code.len() == usize::from(digits) && code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn match_digits(claims: &Challenge) -> Result<Option<u8>, Error> {
+    let rule = claims.match_rule;
+    match rule.mode {
+        MatchMode::None if rule.digits == 0 => Ok(None),
+        MatchMode::EnterCode if MATCH_DIGITS.contains(&rule.digits) => Ok(Some(rule.digits)),
+        _ => Err(Error::untrusted(
+            "challenge.malformed",
+            "the match rule makes no sense",
+        )),
+    }
+}
+
+fn texts(claims: &Challenge) -> impl Iterator<Item = &str> {
+    let display = &claims.display;
+    let rows = display.rows.iter().flat_map(|row| [&row.label, &row.value]);
+    [&claims.relying_party.name, &display.title]
+        .into_iter()
+        .chain(rows)
+        .map(String::as_str)
+}
+
+/// Whether a text shows as it reads: no control character (which also keeps escapes off a terminal), nothing that turns
+/// the direction of writing (UAX #9), nothing of zero width.
+fn is_plain(text: &str) -> bool {
+    !text.chars().any(|character| {
+        character.is_control()
+            || matches!(character,
+                '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+    })
+}

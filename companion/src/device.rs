@@ -1,0 +1,170 @@
+//! The device as the daemon sees it, and lifting what "this is not me" set.
+//!
+//! Called by the app for its status page. Invariant: nothing here is signed by the issuer, so nothing here is acted on but
+//! shown. The protocol: sections 4 to 6.
+
+use std::fmt;
+
+use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1::{self, DeviceBody, LiftBody};
+use serde::Serialize;
+
+use crate::connect::{Server, with_deadline};
+use crate::error::Error;
+use crate::outcome::malformed;
+use crate::phone::Phone;
+use crate::request::method;
+
+/// How far a device is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceState {
+    /// Somebody must type the six digits.
+    AwaitingConfirmation,
+    /// It may only refuse, for some time yet.
+    Quarantined,
+    /// It may approve.
+    Active,
+    /// Final: five wrong PINs. A new identity check is needed.
+    Locked,
+    /// Final: the confirmation failed or the device was revoked.
+    Revoked,
+}
+
+impl DeviceState {
+    /// The state's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingConfirmation => "awaiting_confirmation",
+            Self::Quarantined => "quarantined",
+            Self::Active => "active",
+            Self::Locked => "locked",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl fmt::Display for DeviceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The device as the daemon sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Device {
+    /// How far it is.
+    pub state: DeviceState,
+    /// Until when it may only refuse.
+    pub quarantined_until: Option<Timestamp>,
+    /// PIN attempts left before it locks.
+    pub attempts_left: u32,
+    /// Seconds until the next PIN attempt may be made.
+    pub wait_s: u32,
+    /// Relying parties that the person blocked.
+    pub blocked: Vec<Blocked>,
+    /// Since when all confirmations of the person are frozen.
+    pub frozen_since: Option<Timestamp>,
+}
+
+/// A relying party that the person blocked by "this is not me".
+#[derive(Clone, Debug, Serialize)]
+pub struct Blocked {
+    /// Its registered id.
+    pub relying_party_id: RelyingPartyId,
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Phone {
+    /// Asks how the device is doing. Once the six digits were typed, [`Phone::sas`] stops giving them.
+    ///
+    /// # Errors
+    /// What the daemon refuses, or [`Error::Unreachable`].
+    pub async fn device(&self, server: &Server) -> Result<Device, Error> {
+        let request = self
+            .prover()?
+            .prove_fresh(server, method::DEVICE, &DeviceBody {})
+            .await?;
+        let reply = server.client().device(with_deadline(request)).await?;
+        let device = Device::try_from(reply.into_inner())?;
+        if device.state != DeviceState::AwaitingConfirmation && self.sas().is_some() {
+            self.change(|record| {
+                record.sas = None;
+                Ok(())
+            })?;
+        }
+        Ok(device)
+    }
+
+    /// Asks to lift the block of one relying party, or with `None` a freeze and every block. It comes back as a challenge
+    /// on this phone, to be approved with the PIN.
+    ///
+    /// # Errors
+    /// What the daemon refuses, or [`Error::Unreachable`].
+    pub async fn lift(
+        &self,
+        server: &Server,
+        relying_party_id: Option<&RelyingPartyId>,
+    ) -> Result<ChallengeId, Error> {
+        let body = LiftBody {
+            relying_party_id: relying_party_id.map(ToString::to_string).unwrap_or_default(),
+        };
+        let request = self.prover()?.prove_fresh(server, method::LIFT, &body).await?;
+        let reply = server.client().lift(with_deadline(request)).await?;
+        let challenge_id = reply.into_inner().challenge_id.parse();
+        challenge_id.map_err(|_| malformed("the challenge has no id".to_owned()))
+    }
+}
+
+impl TryFrom<v1::DeviceResponse> for Device {
+    type Error = Error;
+
+    fn try_from(wire: v1::DeviceResponse) -> Result<Self, Error> {
+        let state = match wire.state() {
+            v1::DeviceState::AwaitingConfirmation => DeviceState::AwaitingConfirmation,
+            v1::DeviceState::Quarantined => DeviceState::Quarantined,
+            v1::DeviceState::Active => DeviceState::Active,
+            v1::DeviceState::Locked => DeviceState::Locked,
+            v1::DeviceState::Revoked => DeviceState::Revoked,
+            v1::DeviceState::Unspecified => {
+                return Err(malformed("the device has no state this version knows".to_owned()));
+            }
+        };
+        Ok(Self {
+            state,
+            quarantined_until: unless_zero(wire.quarantined_until),
+            attempts_left: wire.attempts_left,
+            wait_s: wire.wait_s,
+            blocked: wire
+                .blocked
+                .into_iter()
+                .map(Blocked::try_from)
+                .collect::<Result<_, _>>()?,
+            frozen_since: unless_zero(wire.frozen_since),
+        })
+    }
+}
+
+impl TryFrom<v1::BlockedRelyingParty> for Blocked {
+    type Error = Error;
+
+    fn try_from(wire: v1::BlockedRelyingParty) -> Result<Self, Error> {
+        Ok(Self {
+            relying_party_id: wire
+                .relying_party_id
+                .parse()
+                .map_err(|_| malformed("a blocked relying party has no id".to_owned()))?,
+            name: wire.display_name,
+            since: Timestamp::from_secs(wire.since),
+        })
+    }
+}
+
+fn unless_zero(seconds: i64) -> Option<Timestamp> {
+    (seconds != 0).then(|| Timestamp::from_secs(seconds))
+}

@@ -1,0 +1,358 @@
+//! The verbs against a daemon that lives in the test: what is charged, what survives a lost reply or a crash, what is refused.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use paraphe_proto::jws;
+use paraphe_proto::keys::Signer as _;
+use paraphe_proto::statements::{Challenge, KeyState, KeyUse};
+use tempfile::TempDir;
+
+use crate::testing::daemon::Daemon;
+use crate::testing::{CODE, ISS, PIN, key, key_set, keystore, rng};
+use crate::{Activation, Argon2Cost, DeviceState, Error, Event, FinalState, Phone, Server, Shown};
+
+async fn begun() -> (TempDir, Daemon, Server, Activation) {
+    let dir = tempfile::tempdir().unwrap();
+    let (daemon, server) = Daemon::start().await;
+    let invitation = daemon.invitation();
+    let begun = Activation::begin(dir.path(), keystore(dir.path()), invitation, &server, &mut rng()).await;
+    (dir, daemon, server, begun.unwrap())
+}
+
+async fn activated() -> (TempDir, Daemon, Server, Phone) {
+    let (dir, daemon, server, mut activation) = begun().await;
+    let activated = activation
+        .finish(&server, PIN, Argon2Cost::LOWEST, &mut rng())
+        .await
+        .unwrap();
+    (dir, daemon, server, activated.phone)
+}
+
+async fn approve(phone: &Phone, server: &Server, shown: &Shown, pin: &str) -> Result<FinalState, Error> {
+    let receipt = phone.approve(server, shown, Some(CODE), pin, &mut rng()).await?;
+    assert_eq!(receipt.challenge, shown.compact());
+    Ok(receipt.state)
+}
+
+#[tokio::test]
+async fn both_ends_compute_the_same_six_digits_and_the_phone_survives_a_restart() {
+    let (dir, daemon, server, mut activation) = begun().await;
+    let done = activation
+        .finish(&server, PIN, Argon2Cost::LOWEST, &mut rng())
+        .await
+        .unwrap();
+    assert_eq!(done.sas.to_string(), daemon.six_digits());
+    drop(done);
+    let phone = Phone::open(dir.path(), keystore(dir.path())).unwrap().unwrap();
+    assert_eq!(phone.sas().unwrap(), daemon.six_digits());
+    let state = phone.device(&server).await.unwrap().state;
+    assert_eq!(state, DeviceState::AwaitingConfirmation);
+    assert!(phone.sas().is_some());
+    daemon.world().device_state = paraphe_proto::v1::DeviceState::Active;
+    assert_eq!(phone.device(&server).await.unwrap().state, DeviceState::Active);
+    assert!(
+        Phone::open(dir.path(), keystore(dir.path()))
+            .unwrap()
+            .unwrap()
+            .sas()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_pin_that_breaks_the_policy_is_refused_before_anything_is_sent() {
+    let (_dir, daemon, server, mut activation) = begun().await;
+    let refused = activation
+        .finish(&server, "123456", Argon2Cost::LOWEST, &mut rng())
+        .await;
+    assert_eq!(refused.err().unwrap().code(), "pin.run");
+    assert_eq!(activation.check_pin("1111").unwrap_err().code(), "pin.too_short");
+    assert!(!activation.pin_is_chosen());
+    drop(daemon);
+}
+
+#[tokio::test]
+async fn an_activation_goes_on_after_a_crash_at_any_step() {
+    let (dir, daemon, server, activation) = begun().await;
+    let device_id = activation.device_id();
+    drop(activation);
+    let mut resumed = Activation::resume(dir.path(), keystore(dir.path()))
+        .unwrap()
+        .unwrap();
+    daemon.world().lost = vec!["FinishActivation", "FinishActivation"];
+    let lost = resumed.finish(&server, PIN, Argon2Cost::LOWEST, &mut rng()).await;
+    assert!(lost.err().unwrap().is_lost_reply());
+    drop(resumed);
+    assert!(Phone::open(dir.path(), keystore(dir.path())).unwrap().is_none());
+    let invitation = daemon.invitation();
+    let again = Activation::begin(dir.path(), keystore(dir.path()), invitation, &server, &mut rng()).await;
+    let mut again = again.unwrap();
+    let refused = again
+        .finish(&server, "739204", Argon2Cost::LOWEST, &mut rng())
+        .await;
+    assert_eq!(refused.err().unwrap().code(), "activation.pin_is_chosen");
+    let done = again.complete(&server).await.unwrap();
+    assert_eq!(
+        (done.phone.device_id(), done.sas.to_string()),
+        (device_id, daemon.six_digits())
+    );
+    assert!(
+        Activation::resume(dir.path(), keystore(dir.path()))
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_lost_offer_is_asked_for_again_with_the_same_possession_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (daemon, server) = Daemon::start().await;
+    daemon.world().lost = vec!["BeginActivation"; 2];
+    for expected in [false, true] {
+        let invitation = daemon.invitation();
+        let begun =
+            Activation::begin(dir.path(), keystore(dir.path()), invitation, &server, &mut rng()).await;
+        assert_eq!(begun.is_ok(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_commitment_that_does_not_open_shows_no_digits_and_makes_no_phone() {
+    let (dir, daemon, server, mut activation) = begun().await;
+    daemon.world().sas_nonce = [6; 32];
+    let refused = activation
+        .finish(&server, PIN, Argon2Cost::LOWEST, &mut rng())
+        .await;
+    assert_eq!(refused.err().unwrap().code(), "activation.commitment");
+    assert!(Phone::open(dir.path(), keystore(dir.path())).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_offer_that_does_not_lead_back_to_the_root_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (daemon, server) = Daemon::start().await;
+    let mut invitation = daemon.invitation();
+    invitation.root_key = key().public_key().clone();
+    let refused = Activation::begin(dir.path(), keystore(dir.path()), invitation, &server, &mut rng()).await;
+    assert_eq!(refused.err().unwrap().code(), "statement.key");
+    assert!(
+        Activation::resume(dir.path(), keystore(dir.path()))
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn what_is_approved_is_what_was_shown() {
+    let (_dir, daemon, server, phone) = activated().await;
+    daemon.ask(|_| {});
+    let shown = phone.fetch(&server).await.unwrap().remove(0).challenge.unwrap();
+    assert_eq!(shown.document().title, "Acheter une formation");
+    assert_eq!(
+        approve(&phone, &server, &shown, PIN).await.unwrap(),
+        FinalState::Approved
+    );
+    assert_eq!(daemon.world().charges, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_code_is_told_apart_from_an_approval() {
+    let (_dir, daemon, server, phone) = activated().await;
+    let shown = phone.verify(&daemon.ask(|_| {})).unwrap();
+    let receipt = phone
+        .approve(&server, &shown, Some("000 000"), PIN, &mut rng())
+        .await
+        .unwrap();
+    assert_eq!(receipt.state, FinalState::Failed);
+    assert_eq!(receipt.answer, daemon.world().answers[0]);
+}
+
+#[tokio::test]
+async fn a_wrong_pin_is_charged_and_told_and_the_right_one_approves() {
+    let (_dir, daemon, server, phone) = activated().await;
+    let shown = phone.verify(&daemon.ask(|_| {})).unwrap();
+    let wrong = approve(&phone, &server, &shown, "739204").await;
+    assert!(matches!(
+        wrong,
+        Err(Error::WrongPin {
+            attempts_left: 4,
+            wait_s: 0
+        })
+    ));
+    assert_eq!(
+        approve(&phone, &server, &shown, PIN).await.unwrap(),
+        FinalState::Approved
+    );
+    assert_eq!(daemon.world().charges, 2);
+}
+
+#[tokio::test]
+async fn lost_replies_charge_one_attempt_and_leave_one_answer() {
+    let (_dir, daemon, server, phone) = activated().await;
+    let shown = phone.verify(&daemon.ask(|_| {})).unwrap();
+    daemon.world().lost = vec!["Unlock", "Unlock", "Unlock", "Answer", "Answer", "Answer"];
+    for _ in 0..2 {
+        assert!(
+            approve(&phone, &server, &shown, PIN)
+                .await
+                .err()
+                .unwrap()
+                .is_lost_reply()
+        );
+    }
+    assert_eq!(
+        approve(&phone, &server, &shown, PIN).await.unwrap(),
+        FinalState::Approved
+    );
+    assert_eq!(daemon.world().charges, 1);
+    assert_eq!(daemon.world().answers.len(), 1);
+}
+
+#[tokio::test]
+async fn an_interrupted_attempt_does_not_go_on_with_another_pin() {
+    let (_dir, daemon, server, phone) = activated().await;
+    let shown = phone.verify(&daemon.ask(|_| {})).unwrap();
+    daemon.world().lost = vec!["Unlock", "Unlock"];
+    assert!(
+        approve(&phone, &server, &shown, PIN)
+            .await
+            .err()
+            .unwrap()
+            .is_lost_reply()
+    );
+    let other = approve(&phone, &server, &shown, "739204").await;
+    assert!(matches!(other, Err(Error::WrongPin { attempts_left: 3, .. })));
+    assert!(daemon.world().answers.is_empty());
+}
+
+#[tokio::test]
+async fn a_daemon_that_forgets_a_charge_gets_no_approval() {
+    let (_dir, daemon, server, phone) = activated().await;
+    let shown = phone.verify(&daemon.ask(|_| {})).unwrap();
+    for pin in ["739204", "739205"] {
+        assert_eq!(
+            approve(&phone, &server, &shown, pin).await.unwrap_err().code(),
+            "pin.wrong"
+        );
+    }
+    daemon.world().charges = 0;
+    let rolled_back = approve(&phone, &server, &shown, PIN).await;
+    assert_eq!(rolled_back.unwrap_err().code(), "evaluation.rolled_back");
+    assert!(daemon.world().answers.is_empty());
+    (daemon.world().charges, daemon.world().restore_epoch) = (0, 1);
+    assert_eq!(
+        approve(&phone, &server, &shown, PIN).await.unwrap(),
+        FinalState::Approved
+    );
+    assert_eq!(
+        (phone.record().seen.evaluation, phone.record().seen.restore_epoch),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn refusing_and_reporting_need_no_pin_and_charge_nothing() {
+    let (_dir, daemon, server, phone) = activated().await;
+    let shown = phone.verify(&daemon.ask(|_| {})).unwrap();
+    assert_eq!(
+        phone.refuse(&server, &shown).await.unwrap().state,
+        FinalState::Denied
+    );
+    let shown = phone.verify(&daemon.ask(|_| {})).unwrap();
+    assert_eq!(
+        phone.report(&server, &shown).await.unwrap().state,
+        FinalState::Reported
+    );
+    assert_eq!(daemon.world().charges, 0);
+    phone
+        .lift(&server, Some(&"courses".parse().unwrap()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_phone_follows_the_issuers_keys_and_leaves_the_retired_one() {
+    let (dir, daemon, server, phone) = activated().await;
+    let by_the_old_key = daemon.ask(|_| {});
+    phone.verify(&by_the_old_key).unwrap();
+    let new = key();
+    let by_the_new_key = {
+        let mut world = daemon.world();
+        let keys = [
+            (&world.issuer.key, KeyUse::Challenge, KeyState::Retired),
+            (&new, KeyUse::Challenge, KeyState::Active),
+        ];
+        let set = key_set(2, &keys, &world.issuer.key);
+        world.key_sets.push(set);
+        let old = jws::verify::<Challenge>(&by_the_old_key, world.issuer.key.public_key(), ISS).unwrap();
+        jws::sign(old.claims(), &new).unwrap().into_compact()
+    };
+    assert_eq!(phone.verify(&by_the_new_key).unwrap_err().code(), "statement.key");
+    phone
+        .verify_with_newest_keys(&server, &by_the_new_key)
+        .await
+        .unwrap();
+    let restarted = Phone::open(dir.path(), keystore(dir.path())).unwrap().unwrap();
+    restarted.verify(&by_the_new_key).unwrap();
+    assert_eq!(
+        restarted.verify(&by_the_old_key).unwrap_err().code(),
+        "statement.key"
+    );
+}
+
+#[tokio::test]
+async fn the_stream_brings_what_is_pending_and_one_bad_challenge_hides_no_other() {
+    let (_dir, daemon, server, phone) = activated().await;
+    daemon.ask(|claims| claims.device_handle.0[0] ^= 1);
+    let good = daemon.ask(|_| {});
+    let mut watch = phone.watch(&server).await.unwrap();
+    let Some(Event::Pending(bad)) = watch.next().await.unwrap() else {
+        panic!("a challenge")
+    };
+    assert_eq!(bad.challenge.unwrap_err().code(), "challenge.other_device");
+    let Some(Event::Pending(pending)) = watch.next().await.unwrap() else {
+        panic!("a challenge")
+    };
+    assert_eq!(pending.challenge.unwrap().compact(), good);
+    assert!(matches!(watch.next().await, Ok(Some(Event::CaughtUp))));
+    assert!(watch.next().await.unwrap_err().is_lost_reply());
+}
+
+#[tokio::test]
+async fn two_processes_on_one_folder_do_not_undo_each_other() {
+    let (dir, daemon, server, first) = activated().await;
+    let second = Phone::open(dir.path(), keystore(dir.path())).unwrap().unwrap();
+    let shown = first.verify(&daemon.ask(|_| {})).unwrap();
+    approve(&first, &server, &shown, PIN).await.unwrap();
+    daemon.world().device_state = paraphe_proto::v1::DeviceState::Active;
+    second.device(&server).await.unwrap();
+    let reopened = Phone::open(dir.path(), keystore(dir.path())).unwrap().unwrap();
+    assert_eq!(reopened.record().seen.evaluation, 1);
+    assert!(reopened.sas().is_none());
+}
+
+#[tokio::test]
+async fn the_history_comes_page_by_page() {
+    let (_dir, _daemon, server, phone) = activated().await;
+    let first = phone.history(&server, None, 0).await.unwrap();
+    assert_eq!(first.entries[0].title, "Acheter une formation");
+    let last = phone.history(&server, first.next.as_deref(), 0).await.unwrap();
+    assert!(last.next.is_none());
+}
+
+/// An app runs these on any thread.
+#[test]
+fn every_call_may_move_between_threads() {
+    fn send<T: Send>(_: impl FnOnce(&'static Phone, &'static Server, &'static Shown) -> T) {}
+    send(|phone, server, shown| async move {
+        let mut watch = phone.watch(server).await?;
+        watch.next().await?;
+        phone.refuse(server, shown).await?;
+        phone.approve(server, shown, None, PIN, &mut rng()).await
+    });
+}

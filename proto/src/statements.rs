@@ -1,0 +1,43 @@
+//! The claims of every statement. Signed and verified by [`crate::jws`]; section 3 of protocol.md.
+//!
+//! Unknown claims are refused. Byte strings are base64url text, times are seconds since the Unix epoch.
+
+use crate::jws::Statement;
+
+mod activation;
+mod answer;
+mod assertion;
+mod challenge;
+mod proof;
+
+pub use activation::{
+    Activation, ActivationKey, KeySet, KeySetEntry, KeyState, KeyUse, Keystore, Offer, verify_activation,
+};
+pub use answer::{Approval, ApprovalDecision, Evaluation, EvaluationContext, Refusal, RefusalDecision};
+pub use assertion::{Assertion, AuthorizationDetail, Parameter, Parameters};
+pub use challenge::{Challenge, Display, DisplayRow, MatchMode, MatchRule, RelyingParty};
+pub use proof::{Freshness, Proof};
+
+/// Ties claims to their `typ` and their issuer.
+macro_rules! statement {
+    ($claims:ty, $typ:literal) => {
+        impl Statement for $claims {
+            const TYP: &'static str = $typ;
+
+            fn issuer(&self) -> &str {
+                &self.iss
+            }
+        }
+    };
+}
+
+statement!(Challenge, "paraphe-challenge+jwt");
+statement!(Proof, "paraphe-proof+jwt");
+statement!(Approval, "paraphe-approval+jwt");
+statement!(Refusal, "paraphe-refusal+jwt");
+statement!(Offer, "paraphe-offer+jwt");
+statement!(Activation, "paraphe-activation+jwt");
+statement!(ActivationKey, "paraphe-activation-key+jwt");
+statement!(Evaluation, "paraphe-evaluation+jwt");
+statement!(KeySet, "paraphe-keyset+jwt");
+statement!(Assertion, "JWT");

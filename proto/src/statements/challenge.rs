@@ -1,0 +1,103 @@
+//! The challenge: what one backend asks one phone to confirm. Sections 3 and 6 of protocol.md.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    encoding::B64,
+    ids::{ChallengeId, RelyingPartyId},
+    time::Timestamp,
+    transcript::Transcript,
+};
+
+/// Signed by a `challenge` key of the issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    /// Issuer URL.
+    pub iss: String,
+    /// Name of the challenge.
+    pub challenge_id: ChallengeId,
+    /// Names the phone for this challenge only; see [`crate::challenge::device_handle`].
+    pub device_handle: B64<32>,
+    /// Who asks.
+    pub relying_party: RelyingParty,
+    /// Action id of the catalogue, e.g. `course.buy`.
+    pub action: String,
+    /// What the phone shows.
+    pub display: Display,
+    /// How the person ties the phone to the page.
+    #[serde(rename = "match")]
+    pub match_rule: MatchRule,
+    /// Fresh random bytes.
+    pub nonce: B64<32>,
+    /// When it was signed.
+    pub iat: Timestamp,
+    /// From when on it is refused, by the daemon's clock.
+    pub exp: Timestamp,
+}
+
+/// The backend as the phone names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelyingParty {
+    /// Registered id.
+    pub id: RelyingPartyId,
+    /// Name shown.
+    pub name: String,
+}
+
+/// The display document: the phone shows this and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Display {
+    /// BCP 47 locale of the texts.
+    pub locale: String,
+    /// Headline.
+    pub title: String,
+    /// Rows in the order shown.
+    pub rows: Vec<DisplayRow>,
+}
+
+impl Display {
+    /// Digest of the document, for the assertion: SHA-256 of the transcript `paraphe/v1/display` over locale, title and, row
+    /// by row, label and value.
+    pub fn sha256(&self) -> [u8; 32] {
+        let head = Transcript::new("paraphe/v1/display")
+            .field(self.locale.as_bytes())
+            .field(self.title.as_bytes());
+        let add_row = |transcript: Transcript, row: &DisplayRow| {
+            transcript.field(row.label.as_bytes()).field(row.value.as_bytes())
+        };
+        self.rows.iter().fold(head, add_row).sha256()
+    }
+}
+
+/// One row of the display document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisplayRow {
+    /// What the value is.
+    pub label: String,
+    /// The value.
+    pub value: String,
+}
+
+/// Whether a code must be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchRule {
+    /// Whether the person enters the code of the backend's page.
+    pub mode: MatchMode,
+    /// Digits of that code; 0 without one.
+    pub digits: u8,
+}
+
+/// See [`MatchRule`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchMode {
+    /// No code.
+    None,
+    /// The code of the backend's page.
+    EnterCode,
+}

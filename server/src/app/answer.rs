@@ -1,0 +1,199 @@
+//! `Companion.Answer` and `Companion.Refuse`: one transaction from the verified statement to the one final state
+//! (protocol.md section 6.5), and the credit of section 4, rule 2.
+
+use paraphe_proto::encoding::B64;
+use paraphe_proto::ids::{ChallengeId, DeviceId};
+use paraphe_proto::jws::{self, Verified};
+use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
+use ring::digest;
+
+use super::{Scope, challenge, lift};
+use crate::domain::challenge::{Challenge, Purpose, State};
+use crate::domain::device::Device;
+use crate::domain::fault::{self, Fault, Result};
+use crate::domain::subject::Block;
+use crate::store::record::Stored;
+use crate::store::{device, subject};
+
+/// Seconds that an assertion is good for.
+const ASSERTION_LIFETIME_S: i64 = 60;
+
+/// What the phone is told.
+pub struct Outcome {
+    /// The challenge in its final state.
+    pub challenge: Challenge,
+    /// PIN attempts left.
+    pub attempts_left: u32,
+    /// Why the approval did not count, although its PIN was right and credited.
+    pub refused: Option<Fault>,
+}
+
+/// `Answer`. The proof and the approval's signature were checked before.
+///
+/// # Errors
+/// `approval.mismatch`, `evaluation.stale`, `device.*`, `challenge.not_found`; nothing is stored then. A right PIN whose challenge
+/// has ended is credited: the fault is in [`Outcome::refused`].
+pub fn answer(
+    s: &mut Scope<'_, '_>,
+    device_id: DeviceId,
+    id: ChallengeId,
+    approval: &Verified<Approval>,
+) -> Result<Outcome> {
+    let limits = s.facts.attempt_limits();
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    phone.settle(s.now, &limits);
+    let challenge = challenge::of_device(s, device_id, id)?;
+    let claims = approval.claims();
+    if claims.challenge_sha256.0 != sha256(&challenge.statement)
+        || claims.device_id != device_id
+        || claims.epoch != phone.epoch
+    {
+        return fault::APPROVAL_MISMATCH.broken();
+    }
+    let attempts_left = phone.attempts.left(s.now, &limits);
+    if let State::Approved { .. } | State::Failed { approval: Some(_), .. } = challenge.state {
+        return Ok(Outcome { challenge: challenge.record, attempts_left, refused: None });
+    }
+    phone.require_active()?;
+    phone.attempts = phone.attempts.clone().credit(claims.evaluation, id, claims.element_sha256.0)?;
+    let right_code = challenge.matches(&claims.match_code);
+    let open = challenge.require_open(s.now);
+    if open.is_ok() && !right_code {
+        phone.wrong_codes = phone.wrong_codes.saturating_add(1);
+    }
+    s.save_device(&mut phone)?;
+    let attempts_left = phone.attempts.left(s.now, &limits);
+    if let Err(refused) = open {
+        return Ok(Outcome { challenge: challenge.record, attempts_left, refused: Some(refused) });
+    }
+    let challenge = if right_code {
+        approve(s, challenge, &phone, approval)?
+    } else {
+        let state = State::Failed { at: s.now, approval: Some(approval.compact().to_owned()) };
+        challenge::conclude(s, challenge, state, &device_id.to_string())?
+    };
+    Ok(Outcome { challenge: challenge.record, attempts_left, refused: None })
+}
+
+fn approve(
+    s: &mut Scope<'_, '_>,
+    challenge: Stored<Challenge>,
+    phone: &Device,
+    approval: &Verified<Approval>,
+) -> Result<Stored<Challenge>> {
+    let assertion_expires_at = s.now.plus_s(ASSERTION_LIFETIME_S);
+    let assertion = mint(s, &challenge, phone, approval)?;
+    let state =
+        State::Approved { at: s.now, approval: approval.compact().to_owned(), assertion, assertion_expires_at };
+    let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
+    if let Purpose::Lift { relying_party_id } = &challenge.purpose {
+        lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
+    }
+    Ok(challenge)
+}
+
+fn mint(
+    s: &Scope<'_, '_>,
+    challenge: &Challenge,
+    phone: &Device,
+    approval: &Verified<Approval>,
+) -> Result<String> {
+    let shown = s.facts.keys.reopen_challenge(&challenge.statement, s.facts.issuer())?;
+    let display_sha256 = B64(shown.display.sha256());
+    let claims = statements::Assertion {
+        iss: s.facts.issuer().to_owned(),
+        aud: challenge.relying_party_id.parse().map_err(Fault::internal)?,
+        sub: challenge.subject,
+        jti: paraphe_proto::encoding::base64url(&s.random::<16>()),
+        txn: challenge.id,
+        acr: phone.acr.as_str().to_owned(),
+        amr: ["pin", phone.key_storage.amr(), "pop", "mfa"].map(str::to_owned).to_vec(),
+        auth_time: s.now,
+        iat: s.now,
+        exp: s.now.plus_s(ASSERTION_LIFETIME_S),
+        authorization_details: vec![statements::AuthorizationDetail {
+            action: challenge.action.clone(),
+            locale: shown.display.locale,
+            title: shown.display.title,
+            display_sha256,
+            parameters: serde_json::from_str(&challenge.parameters).map_err(Fault::internal)?,
+        }],
+        challenge_sha256: B64(sha256(&challenge.statement)),
+        approval_sha256: B64(approval.sha256()),
+    };
+    let signed = jws::sign(&claims, s.facts.keys.assertion()).map_err(Fault::internal)?;
+    Ok(signed.compact().to_owned())
+}
+
+/// `Refuse`. The proof and the refusal's signature were checked before; no PIN is needed.
+///
+/// # Errors
+/// `refusal.mismatch`, `device.*`, the code of another final state.
+pub fn refuse(
+    s: &mut Scope<'_, '_>,
+    device_id: DeviceId,
+    id: ChallengeId,
+    refusal: &Verified<Refusal>,
+) -> Result<Outcome> {
+    let limits = s.facts.attempt_limits();
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    phone.settle(s.now, &limits);
+    phone.require_may_refuse()?;
+    let challenge = challenge::of_device(s, device_id, id)?;
+    let claims = refusal.claims();
+    if claims.challenge_sha256.0 != sha256(&challenge.statement)
+        || claims.device_id != device_id
+        || claims.epoch != phone.epoch
+    {
+        return fault::REFUSAL_MISMATCH.broken();
+    }
+    let attempts_left = phone.attempts.left(s.now, &limits);
+    if let State::Denied { .. } | State::Reported { .. } = challenge.state {
+        return Ok(Outcome { challenge: challenge.record, attempts_left, refused: None });
+    }
+    challenge.require_open(s.now)?;
+    let (at, compact) = (s.now, refusal.compact().to_owned());
+    let state = match claims.decision {
+        RefusalDecision::Deny => State::Denied { at, refusal: compact },
+        RefusalDecision::NotMe => State::Reported { at, refusal: compact },
+    };
+    let challenge = challenge::conclude(s, challenge, state, &device_id.to_string())?;
+    if claims.decision == RefusalDecision::NotMe {
+        report(s, &challenge)?;
+    }
+    Ok(Outcome { challenge: challenge.record, attempts_left, refused: None })
+}
+
+fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<()> {
+    tracing::warn!(challenge_id = %challenge.id, relying_party = %challenge.relying_party_id, "reported as not me");
+    if !matches!(challenge.purpose, Purpose::StepUp) {
+        return Ok(());
+    }
+    let block = Block {
+        subject_id: challenge.subject_id,
+        relying_party_id: challenge.relying_party_id.clone(),
+        since: s.now,
+    };
+    let mut blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;
+    if !blocks.iter().any(|known| known.relying_party_id == block.relying_party_id) {
+        s.rows.insert(&block)?;
+        blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;
+    }
+    if blocks.len() < 2 {
+        return Ok(());
+    }
+    if let Some(mut person) = subject::load(&mut s.rows, challenge.subject_id)?
+        && person.frozen_at.is_none()
+    {
+        person.frozen_at = Some(s.now);
+        s.rows.update(&mut person)?;
+        s.audit("paraphed", "freeze", challenge.subject_id, "ok")?;
+    }
+    Ok(())
+}
+
+fn sha256(data: impl AsRef<[u8]>) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, data.as_ref()).as_ref());
+    out
+}

@@ -1,0 +1,180 @@
+//! Enrolment cases: open, record evidence, countersign, issue the activation (protocol.md section 5).
+
+use paraphe_proto::ids::{CaseId, OperatorId, SubjectId};
+
+use super::activation::{self, Issued};
+use super::{Scope, pairwise};
+use crate::config::{ChannelName, EvidenceCheck};
+use crate::domain::case::{Case, Evidence, State};
+use crate::domain::fault::{self, Fault, Result};
+use crate::domain::identity::PivotIdentity;
+use crate::domain::mrz;
+use crate::domain::subject::{StoredIdentity, Subject};
+use crate::store::record::Stored;
+use crate::store::{case, device};
+
+/// `OpenCase`.
+///
+/// # Errors
+/// `channel.unknown`.
+pub fn open(s: &mut Scope<'_, '_>, clerk: OperatorId, channel: &str) -> Result<Case> {
+    let name = ChannelName::from_name(channel).filter(|name| name.is_public());
+    let profile = name.and_then(|name| s.facts.config.channels.profile(name));
+    let profile = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault().on("channel"))?;
+    let case = Case {
+        id: CaseId::random(&mut s.rng()),
+        channel: channel.to_owned(),
+        opened_by: clerk,
+        opened_at: s.now,
+        two_people: profile.second_clerk,
+        state: State::Open,
+    };
+    s.rows.insert(&case)?;
+    s.audit(&clerk.to_string(), "open_case", case.id, "ok")?;
+    Ok(case)
+}
+
+/// What `RecordEvidence` says.
+#[derive(Clone)]
+pub struct RecordCommand {
+    /// Which case.
+    pub case_id: CaseId,
+    /// The machine-readable zone as typed.
+    pub mrz: String,
+    /// The checks that passed.
+    pub checks: Vec<EvidenceCheck>,
+    /// INSEE COG code; empty when not known.
+    pub birthplace: String,
+    /// `false` rejects the case.
+    pub accepted: bool,
+}
+
+/// `RecordEvidence`.
+///
+/// # Errors
+/// `mrz.refused`, `document.expired`, `evidence.checks_missing`, `case.*`; nothing is stored then.
+pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> Result<Case> {
+    let found = of_clerk(s, clerk, cmd.case_id)?;
+    let evidence = if cmd.accepted { Some(examine(s, &found, cmd)?) } else { None };
+    let mut recorded = found.try_map(|case| case.record(evidence))?;
+    s.rows.update(&mut recorded)?;
+    s.audit(&clerk.to_string(), "record_evidence", cmd.case_id, recorded.state.as_str())?;
+    Ok(recorded.record)
+}
+
+fn examine(s: &Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Evidence> {
+    let today = time::OffsetDateTime::from_unix_timestamp(s.now.as_secs()).map_err(Fault::internal)?.date();
+    let document = mrz::parse(&cmd.mrz, today)
+        .map_err(|error| fault::MRZ_REFUSED.fault().on("mrz").because(error.to_string()))?;
+    let specimen = s.facts.config.profile.demonstration && document.issuing_state == "UTO";
+    if document.expiry_date < today.to_string() && !specimen {
+        return Err(fault::DOCUMENT_EXPIRED.fault().on("mrz").because(format!("On {}.", document.expiry_date)));
+    }
+    PivotIdentity::of_document(&document, &cmd.birthplace).map_err(|error| {
+        let field = if error.field() == "birthplace" { "birthplace" } else { "mrz" };
+        Fault::field(field, error.to_string())
+    })?;
+    let channel = ChannelName::from_name(&case.channel).and_then(|name| s.facts.config.channels.profile(name));
+    let needed = channel.map(|profile| profile.checks.as_slice()).unwrap_or_default();
+    let missing: Vec<&str> =
+        needed.iter().filter(|check| !cmd.checks.contains(check)).map(|check| check.as_str()).collect();
+    if !missing.is_empty() {
+        let detail = format!("Missing: {}.", missing.join(", "));
+        return Err(fault::CHECKS_MISSING.fault().on("checks").because(detail));
+    }
+    Ok(Evidence {
+        format: document.format.as_str().to_owned(),
+        code: document.code.clone(),
+        issuing_state: document.issuing_state.clone(),
+        number: document.number.clone(),
+        family_name: document.family_name.clone(),
+        given_names: document.given_names.clone(),
+        birth_date: document.birth_date.clone(),
+        sex: document.sex.as_str().to_owned(),
+        nationality: document.nationality.clone(),
+        expiry_date: document.expiry_date.clone(),
+        birthplace: cmd.birthplace.clone(),
+        checks: cmd.checks.iter().map(|check| check.as_str().to_owned()).collect(),
+        recorded_at: s.now,
+    })
+}
+
+/// `Countersign`.
+///
+/// # Errors
+/// `case.own`, `case.state`, `case.not_found`.
+pub fn countersign(s: &mut Scope<'_, '_>, by: OperatorId, id: CaseId) -> Result<Case> {
+    let found = case::load(&mut s.rows, id)?.ok_or_else(|| fault::CASE_NOT_FOUND.fault())?;
+    let mut signed = found.try_map(|case| case.countersign(by))?;
+    s.rows.update(&mut signed)?;
+    s.audit(&by.to_string(), "countersign", id, "ok")?;
+    Ok(signed.record)
+}
+
+/// `IssueActivation`.
+///
+/// # Errors
+/// `case.*`, `subject.already_enrolled`.
+pub fn issue(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Issued> {
+    let found = of_clerk(s, clerk, id)?;
+    let evidence = found.issuable()?;
+    let identity = PivotIdentity::parse(
+        &evidence.family_name,
+        &evidence.given_names,
+        &evidence.birth_date,
+        &evidence.birthplace,
+    )
+    .map_err(Fault::internal)?;
+    let subject_id = person(s, &identity)?;
+    let alive = device::alive_of_subject(&mut s.rows, subject_id)?;
+    if alive.iter().any(|phone| phone.state != crate::domain::device::State::AwaitingConfirmation) {
+        return fault::ALREADY_ENROLLED.broken();
+    }
+    let channel = ChannelName::from_name(&found.channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?;
+    let issued = activation::issue(s, subject_id, Some(id), channel, &clerk.to_string())?;
+    let mut out = found.try_map(|case| case.issue(issued.id, subject_id))?;
+    s.rows.update(&mut out)?;
+    Ok(issued)
+}
+
+fn person(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<SubjectId> {
+    let mut known = pairwise::of_identity(s, identity)?;
+    if known.len() > 1 {
+        return Err(fault::SUBJECT_AMBIGUOUS.fault().on("birthplace"));
+    }
+    if let Some(person) = known.pop() {
+        return Ok(person.id);
+    }
+    let id = SubjectId::random(&mut s.rng());
+    let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
+    s.rows.insert(&Subject {
+        id,
+        lookup: Some(serde_bytes::ByteBuf::from(lookup.to_vec())),
+        identity: Some(StoredIdentity {
+            family_name: identity.family_name().to_owned(),
+            given_names: identity.given_names().to_owned(),
+            birth_date: identity.birth_date().to_owned(),
+            birthplace: identity.birthplace().unwrap_or_default().to_owned(),
+        }),
+        frozen_at: None,
+        created_at: s.now,
+    })?;
+    Ok(id)
+}
+
+/// `GetCase`, for the clerk who opened it.
+///
+/// # Errors
+/// `case.not_found`.
+pub fn view(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId, any: bool) -> Result<Case> {
+    if any {
+        let found = case::load(&mut s.rows, id)?.ok_or_else(|| fault::CASE_NOT_FOUND.fault())?;
+        return Ok(found.record);
+    }
+    Ok(of_clerk(s, clerk, id)?.record)
+}
+
+fn of_clerk(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Stored<Case>> {
+    let found = case::load(&mut s.rows, id)?;
+    found.filter(|case| case.opened_by == clerk).ok_or_else(|| fault::CASE_NOT_FOUND.fault())
+}

@@ -1,0 +1,65 @@
+//! `Companion.History` and `Companion.Device`: what a person sees of their own past and phone.
+
+use paraphe_proto::ids::DeviceId;
+use paraphe_proto::time::Timestamp;
+
+use super::Scope;
+use crate::domain::challenge::Challenge;
+use crate::domain::device::State as DeviceState;
+use crate::domain::fault::{self, Result};
+use crate::store::{challenge, device, relying_party, subject};
+
+/// One page of the past, newest first, `skip` entries in; and whether there are more.
+///
+/// # Errors
+/// Those of the store.
+pub fn history(
+    s: &mut Scope<'_, '_>,
+    device_id: DeviceId,
+    skip: i64,
+    size: i64,
+) -> Result<(Vec<Challenge>, bool)> {
+    let Some(phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    let since = s.now.plus_s(-i64::from(s.facts.config.retention.history_days).saturating_mul(86_400));
+    let mut page = challenge::history(&mut s.rows, phone.subject_id, since, size.saturating_add(1), skip)?;
+    let more = i64::try_from(page.len()).is_ok_and(|count| count > size);
+    page.truncate(usize::try_from(size).unwrap_or(0));
+    Ok((page.into_iter().map(|stored| stored.record).collect(), more))
+}
+
+/// The device as the daemon sees it.
+pub struct DeviceView {
+    /// Where it is in its life.
+    pub state: DeviceState,
+    /// PIN attempts left.
+    pub attempts_left: u32,
+    /// Seconds until the next.
+    pub wait_s: i64,
+    /// Relying parties that the person blocked: id, name, since when.
+    pub blocked: Vec<(String, String, Timestamp)>,
+    /// Since when all confirmations are frozen.
+    pub frozen_since: Option<Timestamp>,
+}
+
+/// `Device`.
+///
+/// # Errors
+/// Those of the store.
+pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> {
+    let limits = s.facts.attempt_limits();
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    phone.settle(s.now, &limits);
+    let mut blocked = Vec::new();
+    for block in subject::blocks(&mut s.rows, phone.subject_id)? {
+        let party = relying_party::load(&mut s.rows, &block.relying_party_id)?;
+        let name = party.map_or(block.relying_party_id.clone(), |party| party.display_name.clone());
+        blocked.push((block.relying_party_id.clone(), name, block.since));
+    }
+    Ok(DeviceView {
+        state: phone.state,
+        attempts_left: phone.attempts.left(s.now, &limits),
+        wait_s: phone.attempts.wait_s(s.now, &limits),
+        blocked,
+        frozen_since: subject::load(&mut s.rows, phone.subject_id)?.and_then(|person| person.frozen_at),
+    })
+}

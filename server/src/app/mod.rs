@@ -1,0 +1,22 @@
+//! Use cases: one file per noun, one synchronous function per verb, each inside one transaction of [`Scope`].
+//!
+//! Called by `rpc`, which reads `now` once, decodes into a command, and wakes the watchers after the commit.
+
+pub mod activation;
+pub mod answer;
+pub mod bootstrap;
+pub mod case;
+pub mod challenge;
+pub mod expiry;
+pub mod history;
+pub mod lift;
+pub mod operator;
+pub mod pairwise;
+pub mod raise;
+pub mod relying_party;
+pub mod request;
+pub mod scope;
+pub mod session;
+pub mod unlock;
+
+pub use scope::{Daemon, Facts, Scope};

@@ -1,0 +1,146 @@
+//! Operators and terminals, managed by administrators.
+
+use paraphe_proto::ids::{OperatorId, SubjectId};
+use paraphe_proto::jwk::PublicKey;
+use paraphe_proto::time::Timestamp;
+
+use super::Scope;
+use super::activation::{self, Issued};
+use crate::config::ChannelName;
+use crate::domain::fault::{self, Fault, Result};
+use crate::domain::operator::{Credential, Operator, OperatorRole, Terminal};
+use crate::domain::secret::Bytes;
+use crate::domain::subject::Subject;
+use crate::store::operator;
+
+/// Creates an operator who signs in with a phone, and the activation of that phone.
+///
+/// # Errors
+/// `operator.exists`, `field.invalid`.
+pub fn create(
+    s: &mut Scope<'_, '_>,
+    actor: &str,
+    name: &str,
+    roles: &[OperatorRole],
+    channel: ChannelName,
+) -> Result<(Operator, Issued)> {
+    require_new(s, name, roles)?;
+    let subject_id = SubjectId::random(&mut s.rng());
+    let created_at = s.now;
+    s.rows.insert(&Subject { id: subject_id, lookup: None, identity: None, frozen_at: None, created_at })?;
+    let operator = insert(s, actor, name, roles, Credential::Phone { subject_id })?;
+    let issued = activation::issue(s, subject_id, None, channel, actor)?;
+    Ok((operator, issued))
+}
+
+/// Creates an account for a program.
+///
+/// # Errors
+/// `operator.exists`, `field.invalid`.
+pub fn create_service(
+    s: &mut Scope<'_, '_>,
+    actor: &str,
+    name: &str,
+    roles: &[OperatorRole],
+    key: &PublicKey,
+) -> Result<Operator> {
+    require_new(s, name, roles)?;
+    insert(s, actor, name, roles, Credential::Key { public_key: Bytes(*key.as_sec1()) })
+}
+
+fn insert(
+    s: &mut Scope<'_, '_>,
+    actor: &str,
+    name: &str,
+    roles: &[OperatorRole],
+    credential: Credential,
+) -> Result<Operator> {
+    let operator = Operator {
+        id: OperatorId::random(&mut s.rng()),
+        name: name.to_owned(),
+        roles: roles.to_vec(),
+        credential,
+        disabled: false,
+        created_at: s.now,
+    };
+    s.rows.insert(&operator)?;
+    s.audit(actor, "create_operator", operator.id, "ok")?;
+    Ok(operator)
+}
+
+fn require_new(s: &mut Scope<'_, '_>, name: &str, roles: &[OperatorRole]) -> Result<()> {
+    let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
+    if name.len() < 2 || name.len() > 64 || !name.chars().all(safe) {
+        return Err(Fault::field("name", "It must be 2 to 64 characters of a-z 0-9 . -."));
+    }
+    if roles.is_empty() {
+        return Err(Fault::field("roles", "Name at least one of CLERK, SUPERVISOR, SUPPORT, AUDITOR, ADMINISTRATOR."));
+    }
+    if operator::by_name(&mut s.rows, name)?.is_some() {
+        return Err(fault::OPERATOR_EXISTS.fault().on("name"));
+    }
+    Ok(())
+}
+
+/// All operators, by name.
+///
+/// # Errors
+/// Those of the store.
+pub fn list(s: &mut Scope<'_, '_>) -> Result<Vec<Operator>> {
+    Ok(operator::list(&mut s.rows)?.into_iter().map(|stored| stored.record).collect())
+}
+
+/// Disables an operator and ends their sessions. Repeating it finds them disabled.
+///
+/// # Errors
+/// `operator.not_found`, `operator.last_administrator`.
+pub fn disable(s: &mut Scope<'_, '_>, actor: &str, id: OperatorId) -> Result<Operator> {
+    let found = operator::load(&mut s.rows, id)?;
+    let mut found = found.ok_or_else(|| fault::OPERATOR_NOT_FOUND.fault().on("operator_id"))?;
+    let administers =
+        |operator: &Operator| !operator.disabled && operator.roles.contains(&OperatorRole::Administrator);
+    if administers(&found) && list(s)?.iter().filter(|other| administers(other)).count() == 1 {
+        return fault::OPERATOR_LAST.broken();
+    }
+    found.disabled = true;
+    s.rows.update(&mut found)?;
+    for session in operator::sessions_of(&mut s.rows, id)? {
+        s.rows.delete(session)?;
+    }
+    s.audit(actor, "disable_operator", id, "ok")?;
+    Ok(found.record)
+}
+
+/// Registers a terminal.
+///
+/// # Errors
+/// `terminal.exists`, `field.invalid`.
+pub fn register_terminal(
+    s: &mut Scope<'_, '_>,
+    actor: &str,
+    thumbprint: &str,
+    label: &str,
+) -> Result<Terminal> {
+    let bytes = paraphe_proto::encoding::from_base64url(thumbprint).unwrap_or_default();
+    if bytes.len() != 32 {
+        return Err(Fault::field("thumbprint", "It must be the 43 characters that `paraphe terminal` prints."));
+    }
+    let label = crate::domain::text::PlainText::parse(label, 64)
+        .map_err(|error| Fault::field("label", format!("It must be 1 to 64 plain characters: {error}.")))?;
+    if operator::terminal(&mut s.rows, thumbprint)?.is_some() {
+        return Err(fault::TERMINAL_EXISTS.fault().on("thumbprint"));
+    }
+    let registered_at: Timestamp = s.now;
+    let terminal = Terminal { thumbprint: thumbprint.to_owned(), label: label.into_string(), registered_at };
+    s.rows.insert(&terminal)?;
+    s.audit(actor, "register_terminal", thumbprint, "ok")?;
+    Ok(terminal)
+}
+
+/// All terminals.
+///
+/// # Errors
+/// Those of the store.
+pub fn terminals(s: &mut Scope<'_, '_>) -> Result<Vec<Terminal>> {
+    Ok(operator::terminals(&mut s.rows)?.into_iter().map(|stored| stored.record).collect())
+}

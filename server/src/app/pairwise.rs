@@ -1,0 +1,83 @@
+//! Finding people: pairwise subjects and keyed hashes of identities (protocol.md section 2).
+
+use paraphe_proto::ids::{PairwiseSubject, SubjectId};
+
+use super::Scope;
+use crate::domain::fault::{self, Result};
+use crate::domain::identity::PivotIdentity;
+use crate::domain::relying_party::RelyingParty;
+use crate::domain::subject::{Pairwise, Subject};
+use crate::store::record::Stored;
+use crate::store::subject;
+
+/// How a relying party names a person.
+#[derive(Clone)]
+pub enum Person {
+    /// By the pairwise subject it was given.
+    Subject(PairwiseSubject),
+    /// By civil identity, where it may.
+    Identity(PivotIdentity),
+}
+
+/// The person that a relying party means; `None` when nobody of that identity is enrolled.
+///
+/// # Errors
+/// `subject.not_found` alike for unknown subjects and for those of another relying party; `identity.not_allowed`;
+/// `subject.ambiguous`.
+pub fn find(
+    s: &mut Scope<'_, '_>,
+    relying_party: &RelyingParty,
+    person: &Person,
+) -> Result<Option<Stored<Subject>>> {
+    match person {
+        Person::Subject(name) => {
+            let Some(pairwise) = subject::pairwise(&mut s.rows, &relying_party.id, name)? else {
+                return fault::SUBJECT_NOT_FOUND.broken();
+            };
+            Ok(subject::load(&mut s.rows, pairwise.subject_id)?)
+        }
+        Person::Identity(identity) => {
+            if !relying_party.may_identify {
+                return fault::IDENTIFY_FORBIDDEN.broken();
+            }
+            let mut found = of_identity(s, identity)?;
+            if found.len() > 1 {
+                return fault::SUBJECT_AMBIGUOUS.broken();
+            }
+            Ok(found.pop())
+        }
+    }
+}
+
+/// The people of this name and birth date whose birthplace agrees as far as both are known.
+///
+/// # Errors
+/// Those of the store.
+pub fn of_identity(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<Vec<Stored<Subject>>> {
+    let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
+    let mut found = subject::by_lookup(&mut s.rows, &lookup)?;
+    found.retain(|person| {
+        let known = person.identity.as_ref().and_then(|known| {
+            PivotIdentity::parse(&known.family_name, &known.given_names, &known.birth_date, &known.birthplace).ok()
+        });
+        known.is_some_and(|known| known.birthplace_agrees(identity))
+    });
+    Ok(found)
+}
+
+/// The subject's name at a relying party; noted, so that the relying party can use it.
+///
+/// # Errors
+/// Those of the store.
+pub fn name_at(
+    s: &mut Scope<'_, '_>,
+    relying_party_id: &str,
+    subject_id: SubjectId,
+) -> Result<PairwiseSubject> {
+    let name = s.facts.keys.pairwise_subject(relying_party_id, &subject_id);
+    if subject::pairwise(&mut s.rows, relying_party_id, &name)?.is_none() {
+        let pairwise = Pairwise { relying_party_id: relying_party_id.to_owned(), subject: name, subject_id };
+        s.rows.insert(&pairwise)?;
+    }
+    Ok(name)
+}

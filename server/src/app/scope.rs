@@ -1,0 +1,188 @@
+//! What every use case is given: the rows of its transaction, the time, randomness, and the facts that do not change while
+//! the daemon runs.
+
+use std::sync::Arc;
+
+use paraphe_proto::pin::PinPolicy;
+use paraphe_proto::time::Timestamp;
+use rand_core::{CryptoRng, RngCore};
+
+use crate::config::Config;
+use crate::domain::attempts::Limits;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::device::Device;
+use crate::domain::fault::{self, Fault, Result};
+use crate::keys::IssuerKeys;
+use crate::store::audit;
+use crate::store::db::{Db, DbError};
+use crate::store::record::{Rows, StoreError, Stored};
+use crate::store::seal::Sealer;
+
+/// What does not change while the daemon runs.
+pub struct Facts {
+    /// The configuration.
+    pub config: Config,
+    /// The action catalogue.
+    pub catalogue: Catalogue,
+    /// Issuer, lookup and pairwise keys.
+    pub keys: IssuerKeys,
+    /// Seals rows.
+    pub sealer: Sealer,
+    /// Number of declared restores; phones see it rise.
+    pub restore_epoch: u64,
+}
+
+impl Facts {
+    /// `iss` of every statement.
+    pub fn issuer(&self) -> &str {
+        self.config.issuer.as_str()
+    }
+
+    /// Limits of PIN attempts.
+    pub fn attempt_limits(&self) -> Limits {
+        let pin = &self.config.pin;
+        Limits {
+            wait_after_3_s: i64::from(pin.wait_after_3_s),
+            wait_after_4_s: i64::from(pin.wait_after_4_s),
+            max_failures: pin.max_failures,
+            rolling_failures: pin.rolling_failures,
+            rolling_window_s: i64::from(pin.rolling_days).saturating_mul(86_400),
+        }
+    }
+}
+
+impl Facts {
+    /// Rules for a new PIN.
+    pub fn pin_policy(&self) -> PinPolicy {
+        let pin = &self.config.pin;
+        PinPolicy {
+            min_length: pin.min_length,
+            max_length: pin.max_length,
+            refuse_repeats: pin.refuse_repeats,
+            refuse_runs: pin.refuse_runs,
+            refuse_dates: pin.refuse_dates,
+        }
+    }
+}
+
+/// One transaction of a use case.
+pub struct Scope<'a, 'tx> {
+    /// Sealed records.
+    pub rows: Rows<'a, 'tx>,
+    /// What does not change.
+    pub facts: &'a Facts,
+    /// The one time of this transaction.
+    pub now: Timestamp,
+}
+
+impl Scope<'_, '_> {
+    /// Adds an audit entry.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn audit(&mut self, actor: &str, verb: &str, target: impl ToString, outcome: &str) -> Result<()> {
+        audit::append(&mut self.rows, self.now, actor, verb, &target.to_string(), outcome)?;
+        Ok(())
+    }
+
+    /// Writes a device with its next due time.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn save_device(&mut self, device: &mut Stored<Device>) -> Result<()> {
+        device.schedule(&self.facts.attempt_limits());
+        self.rows.update(device)?;
+        Ok(())
+    }
+
+    /// The operating system's randomness, for what a use case draws.
+    #[expect(clippy::disallowed_types, reason = "the one place where use cases get randomness")]
+    pub fn rng(&self) -> impl CryptoRng + RngCore {
+        rand_core::OsRng
+    }
+
+    /// `N` random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng().fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+/// The use cases' way into the store.
+#[derive(Clone)]
+pub struct Daemon {
+    /// What does not change.
+    pub facts: Arc<Facts>,
+    db: Db,
+}
+
+impl Daemon {
+    /// A daemon over an open store.
+    pub fn new(facts: Arc<Facts>, db: Db) -> Self {
+        Self { facts, db }
+    }
+
+    /// Runs one named use case in one transaction; it may run again, and is answered after its commit.
+    ///
+    /// # Errors
+    /// Those of the use case and of the store.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        now: Timestamp,
+        mut verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let facts = Arc::clone(&self.facts);
+        self.db
+            .write(name, move |tx| verb(&mut Scope { rows: Rows::new(tx, &facts.sealer), facts: &facts, now }))
+            .await
+    }
+
+    /// The same on a reader's snapshot.
+    ///
+    /// # Errors
+    /// Those of the use case and of the store.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        now: Timestamp,
+        mut verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let facts = Arc::clone(&self.facts);
+        self.db
+            .read(name, move |tx| verb(&mut Scope { rows: Rows::new(tx, &facts.sealer), facts: &facts, now }))
+            .await
+    }
+
+    /// Drains and closes the store.
+    ///
+    /// # Errors
+    /// Those of [`Db::close`].
+    pub async fn close(&self) -> std::result::Result<(), DbError> {
+        self.db.close().await
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Db(error) => error.into(),
+            StoreError::Tampered { .. } => {
+                tracing::error!(%error, "a stored record does not verify");
+                fault::STORE_TAMPERED.fault().caused_by(error)
+            }
+            StoreError::Stale(_) => fault::STORE_UNAVAILABLE.fault().caused_by(error),
+        }
+    }
+}
+
+impl From<DbError> for Fault {
+    fn from(error: DbError) -> Self {
+        let rule = match error.code() {
+            "store.overloaded" => fault::STORE_OVERLOADED,
+            _ => fault::STORE_UNAVAILABLE,
+        };
+        rule.fault().caused_by(error)
+    }
+}

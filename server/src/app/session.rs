@@ -1,0 +1,145 @@
+//! Operator sessions: a login is a challenge on the operator's own phone, the token is bound to the terminal's key
+//! (protocol.md section 1).
+
+use std::collections::BTreeMap;
+
+use paraphe_proto::encoding::{base64url, hex};
+use paraphe_proto::ids::{ChallengeId, OperatorId};
+
+use super::raise::{Raise, raise};
+use super::request::phone_for;
+use super::{Scope, pairwise};
+use crate::domain::catalogue::ParameterValue;
+use crate::domain::challenge::{Challenge, Purpose, State};
+use crate::domain::fault::{self, Fault, Result};
+use crate::domain::operator::{Credential, Operator, Session};
+use crate::domain::relying_party::DAEMON;
+use crate::store::{challenge, operator, subject};
+
+/// Action of the built-in catalogue.
+const ACTION: &str = "paraphe.login";
+
+/// Raises the login challenge. `terminal` is the thumbprint of the key that signed the DPoP proof.
+///
+/// # Errors
+/// `caller.unauthenticated`, alike for an unknown terminal, an unknown or disabled operator and one without phone;
+/// `login.too_many`.
+pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challenge> {
+    let Some(terminal) = operator::terminal(&mut s.rows, terminal)? else { return fault::UNAUTHENTICATED.broken() };
+    let Some(operator) = operator::by_name(&mut s.rows, name)? else { return fault::UNAUTHENTICATED.broken() };
+    let Credential::Phone { subject_id } = operator.credential else { return fault::UNAUTHENTICATED.broken() };
+    let facts = s.facts;
+    let action = facts.catalogue.action(ACTION).ok_or_else(|| Fault::internal("no built-in login action"))?;
+    let person = subject::load(&mut s.rows, subject_id)?.ok_or_else(|| Fault::internal("operator without subject"))?;
+    let phone = phone_for(s, &person, action.acr())?;
+    let Some(phone) = phone.filter(|_| !operator.disabled) else { return fault::UNAUTHENTICATED.broken() };
+    let limits = &facts.config.operators;
+    for (window_s, most) in [(600, limits.requests_per_10_min), (86_400, limits.requests_per_day)] {
+        let since = s.now.plus_s(-window_s);
+        if challenge::count_since(&mut s.rows, subject_id, since, Some(DAEMON))? >= i64::from(most) {
+            return Err(fault::LOGIN_EXHAUSTED.fault().retry_after(window_s));
+        }
+    }
+    let subject = pairwise::name_at(s, DAEMON, subject_id)?;
+    let idempotency_key = base64url(&s.random::<16>());
+    let purpose = Purpose::Login {
+        operator_id: operator.id,
+        terminal: terminal.thumbprint.clone(),
+        redeemed: false,
+    };
+    raise(
+        s,
+        Raise {
+            relying_party_id: DAEMON,
+            display_name: "Paraphe",
+            subject_id,
+            subject,
+            device_id: phone.id,
+            action,
+            parameters: &BTreeMap::from([
+                ("operator".to_owned(), ParameterValue::Text(operator.name.clone())),
+                ("terminal".to_owned(), ParameterValue::Text(terminal.label.clone())),
+            ]),
+            locale: "fr",
+            lifetime_s: i64::from(limits.login_lifetime_s),
+            match_code: true,
+            idempotency_key,
+            content: [0; 32],
+            quiet: false,
+            purpose,
+        },
+    )
+}
+
+/// What `Complete` answers.
+pub enum Completed {
+    /// Not approved, or not yet.
+    Waiting(Challenge),
+    /// The token, given once.
+    Token {
+        /// For `authorization: DPoP`.
+        token: String,
+        /// The session.
+        session: Session,
+        /// Whose.
+        operator: Operator,
+    },
+}
+
+/// Gives the session token once the challenge is approved, to the same terminal, once.
+///
+/// # Errors
+/// `challenge.not_found`; `caller.unauthenticated` once redeemed or when the operator was disabled meanwhile.
+pub fn complete(s: &mut Scope<'_, '_>, id: ChallengeId, terminal: &str) -> Result<Completed> {
+    let found = challenge::load(&mut s.rows, id)?;
+    let Some(mut found) = found else { return fault::CHALLENGE_NOT_FOUND.broken() };
+    let (operator_id, redeemed) = match &found.purpose {
+        Purpose::Login { operator_id, terminal: bound, redeemed } if bound == terminal => (*operator_id, *redeemed),
+        _ => return fault::CHALLENGE_NOT_FOUND.broken(),
+    };
+    let State::Approved { at, .. } = found.state else { return Ok(Completed::Waiting(found.record)) };
+    let operator = operator::load(&mut s.rows, operator_id)?.filter(|operator| !operator.disabled);
+    let Some(operator) = operator.filter(|_| !redeemed && s.now.since_s(at) <= 120) else {
+        return fault::UNAUTHENTICATED.broken();
+    };
+    found.purpose = Purpose::Login { operator_id, terminal: terminal.to_owned(), redeemed: true };
+    s.rows.update(&mut found)?;
+    let token = base64url(&s.random::<32>());
+    let session = Session {
+        id: token_id(&token),
+        operator_id,
+        terminal: terminal.to_owned(),
+        expires_at: s.now.plus_s(i64::from(s.facts.config.session.lifetime_s)),
+    };
+    s.rows.insert(&session)?;
+    s.audit(&operator_id.to_string(), "begin_session", terminal, "ok")?;
+    Ok(Completed::Token { token, session, operator: operator.record })
+}
+
+/// The operator behind a token that is used with the key of this terminal.
+///
+/// # Errors
+/// `caller.unauthenticated`.
+pub fn authenticate(s: &mut Scope<'_, '_>, token: &str, terminal: &str) -> Result<(Operator, Session)> {
+    let session = operator::session(&mut s.rows, &token_id(token))?;
+    let session = session.filter(|session| session.terminal == terminal && s.now < session.expires_at);
+    let Some(session) = session else { return fault::UNAUTHENTICATED.broken() };
+    let operator = operator::load(&mut s.rows, session.operator_id)?.filter(|operator| !operator.disabled);
+    let Some(operator) = operator else { return fault::UNAUTHENTICATED.broken() };
+    Ok((operator.record, session.record))
+}
+
+/// Ends a session.
+///
+/// # Errors
+/// Those of the store.
+pub fn end(s: &mut Scope<'_, '_>, id: &str, actor: OperatorId) -> Result<()> {
+    if let Some(session) = operator::session(&mut s.rows, id)? {
+        s.rows.delete(session)?;
+    }
+    s.audit(&actor.to_string(), "end_session", actor, "ok")
+}
+
+fn token_id(token: &str) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref())
+}

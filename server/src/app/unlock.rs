@@ -1,0 +1,68 @@
+//! `Companion.Unlock`: the durable charge before the evaluation (protocol.md section 4, rule 1).
+
+use paraphe_proto::ids::{ChallengeId, DeviceId};
+use paraphe_proto::oprf::OprfKey;
+
+use super::{Scope, challenge};
+use crate::domain::fault::{self, Fault, Result};
+use crate::store::device;
+
+/// What `Unlock` asks; the proof was checked before.
+#[derive(Clone, Copy)]
+pub struct UnlockCommand {
+    /// The phone that proved itself.
+    pub device_id: DeviceId,
+    /// The PIN epoch it named.
+    pub epoch: u64,
+    /// For which challenge.
+    pub challenge_id: ChallengeId,
+    /// SHA-256 of the blinded element.
+    pub element: [u8; 32],
+}
+
+/// What the evaluation is made and signed with, after the commit.
+pub struct Unlocked {
+    /// Key of the device's epoch.
+    pub oprf_key: OprfKey,
+    /// The PIN epoch.
+    pub epoch: u64,
+    /// Number of the evaluation.
+    pub number: u64,
+    /// Attempts left, this one counted.
+    pub attempts_left: u32,
+    /// Seconds until the next attempt.
+    pub wait_s: i64,
+}
+
+/// Checks challenge, device, expiry and wait, numbers the evaluation, charges it and binds the element to the challenge.
+///
+/// # Errors
+/// `challenge.*`, `device.*`; nothing is charged then.
+pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
+    let limits = s.facts.attempt_limits();
+    let Some(mut phone) = device::load(&mut s.rows, cmd.device_id)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
+    phone.settle(s.now, &limits);
+    phone.require_active()?;
+    if phone.epoch != cmd.epoch {
+        return fault::UNAUTHENTICATED.broken();
+    }
+    let mut challenge = challenge::of_device(s, cmd.device_id, cmd.challenge_id)?;
+    challenge.require_open(s.now)?;
+    let charged = phone.attempts.clone().charge(s.now, cmd.challenge_id, cmd.element, &limits)?;
+    phone.attempts = charged.attempts;
+    if charged.fresh {
+        s.save_device(&mut phone)?;
+        challenge = challenge.try_map(|challenge| Ok::<_, Fault>(challenge.charge(s.now)))?;
+        s.rows.update(&mut challenge)?;
+    }
+    let key = phone.oprf_key.as_ref().ok_or_else(|| Fault::internal("an active device without OPRF key"))?;
+    Ok(Unlocked {
+        oprf_key: OprfKey::from_bytes(key.expose()).map_err(Fault::internal)?,
+        epoch: phone.epoch,
+        number: charged.number,
+        attempts_left: phone.attempts.left(s.now, &limits),
+        wait_s: phone.attempts.wait_s(s.now, &limits),
+    })
+}

@@ -1,0 +1,123 @@
+//! The command line of `paraphed`: arguments → configuration → runtime → run → exit code.
+
+mod init;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+use crate::start::{self, StartError};
+use crate::telemetry;
+
+/// Strong authentication confirmed on the person's own phone.
+#[derive(Parser)]
+#[command(name = "paraphed", version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration or catalogue, 4 database, 5 keys, 6 address in use.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    Serve(ConfigFile),
+    /// Make keys and database of a new deployment, and the two first administrators' activations.
+    Init(init::InitArguments),
+    /// Check the configuration and the action catalogue, and say which files are missing.
+    CheckConfig(ConfigFile),
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Starting or running.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Logging.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+    /// The runtime or the terminal.
+    #[error("the operating system refused: {0}")]
+    Io(#[from] std::io::Error),
+    /// Development certificates.
+    #[error("the development certificate could not be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+}
+
+impl CommandError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config(error) => error.code(),
+            Self::Start(error) => error.code(),
+            Self::Telemetry(_) => "logging.setup",
+            Self::Io(_) => "system",
+            Self::Certificate(_) => "tls.certificate",
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        let code = self.code();
+        match code.split('.').next().unwrap_or_default() {
+            _ if code == "store.wrong_master_key" => 5,
+            _ if code == "listen.in_use" => 6,
+            "config" | "catalogue" => 3,
+            "store" | "clock" => 4,
+            "keys" | "tls" => 5,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs the command line; what fails is one line on standard error with its code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Serve(file) => serve(&file.config),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::CheckConfig(file) => check_config(&file.config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _closed = writeln!(anstream::stderr(), "paraphed: {}: {error}", error.code());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn serve(path: &Path) -> Result<(), CommandError> {
+    let config = Config::load(path)?;
+    telemetry::init(&config.logging)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(start::run(config, |address| {
+        let mut out = std::io::stdout();
+        let _closed = writeln!(out, "paraphed: listening on {address}").and_then(|()| out.flush());
+    }))?;
+    Ok(())
+}
+
+fn check_config(path: &Path) -> Result<(), CommandError> {
+    let config = Config::load(path)?;
+    let catalogue = start::load_catalogue(&config)?;
+    let mut out = anstream::stdout();
+    for (key, missing) in config.missing_files() {
+        writeln!(out, "not there yet: {key} = {}", missing.display())?;
+    }
+    writeln!(out, "{} is good: {} actions.", path.display(), catalogue.actions().count())?;
+    Ok(())
+}

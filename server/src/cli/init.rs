@@ -1,0 +1,207 @@
+//! `paraphed init`: makes what the configuration names, once, and prints the two first administrators' activations.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use paraphe_proto::keys::{Signer, SoftwareKey};
+use serde::Serialize;
+
+use super::CommandError;
+use crate::app::bootstrap::{FirstAdministrator, bootstrap};
+use crate::app::{Facts, Scope};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::fault::Fault;
+use crate::keys::{IssuerKeys, KeysError, write_new};
+use crate::start::{StartError, load_catalogue};
+use crate::store::db::{Db, Options};
+use crate::store::record::Rows;
+use crate::store::seal::{MasterKey, Sealer};
+
+/// Arguments of `paraphed init`.
+#[derive(Args)]
+pub struct InitArguments {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Where the private root key is written; move it offline [default: root-key.pem beside the configuration].
+    #[arg(long, value_name = "FILE")]
+    root_key_file: Option<PathBuf>,
+    /// Where the private key of the first terminal is written [default: first-terminal.pem beside the configuration].
+    #[arg(long, value_name = "FILE")]
+    terminal_key_file: Option<PathBuf>,
+    /// Make a certificate for localhost and the issuer's host, and its `ca.pem`. Not for real people.
+    #[arg(long)]
+    development_tls: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    issuer: String,
+    administrators: Vec<Administrator>,
+    root_key_file: PathBuf,
+    root_public_key_file: PathBuf,
+    terminal_key_file: PathBuf,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Administrator {
+    operator: String,
+    activation_id: String,
+    code: String,
+    uri: String,
+    expires_at: i64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Named errors; nothing that exists is overwritten.
+#[expect(clippy::disallowed_types, reason = "keys of a deployment are drawn here")]
+pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
+    let config = Config::load(&arguments.config)?;
+    let catalogue = load_catalogue(&config)?;
+    let beside = |name: &str| arguments.config.parent().unwrap_or(Path::new(".")).join(name);
+    let root_file = arguments.root_key_file.clone().unwrap_or_else(|| beside("root-key.pem"));
+    let terminal_file = arguments.terminal_key_file.clone().unwrap_or_else(|| beside("first-terminal.pem"));
+    let ca_file = arguments.development_tls.then(|| config.tls.certificate_file.with_file_name("ca.pem"));
+    refuse_existing(&config, &root_file, &terminal_file, ca_file.as_deref())?;
+
+    let mut rng = rand_core::OsRng;
+    let (root, terminal) = (new_key(&mut rng)?, new_key(&mut rng)?);
+    let master = MasterKey::random(&mut rng);
+    let sealer = Sealer::new(&master);
+    let keys = IssuerKeys::generate(root.public_key().clone(), &mut rng).map_err(StartError::from)?;
+    write_keys(&config, &master, &sealer, &keys, &root)?;
+    write_pem(&root_file, &root)?;
+    write_pem(&terminal_file, &terminal)?;
+    if let Some(ca_file) = &ca_file {
+        development_tls(&config, ca_file)?;
+    }
+    let report = |administrators| Report {
+        issuer: config.issuer.to_string(),
+        administrators,
+        root_public_key_file: config.keys.root_public_key_file.clone(),
+        root_key_file: root_file.clone(),
+        terminal_key_file: terminal_file.clone(),
+        ca_file: ca_file.clone(),
+    };
+    let mut report = report(Vec::new());
+    let facts = Arc::new(Facts { config, catalogue, keys, sealer, restore_epoch: 0 });
+    report.administrators = fill_database(facts, root, &terminal)?;
+    print(&report, arguments.json)
+}
+
+fn refuse_existing(
+    config: &Config,
+    root: &Path,
+    terminal: &Path,
+    ca: Option<&Path>,
+) -> Result<(), StartError> {
+    let keys = &config.keys;
+    let mut made = vec![
+        config.store.path.as_path(),
+        &keys.master_key_file,
+        &keys.issuer_keys_file,
+        &keys.root_public_key_file,
+        root,
+        terminal,
+    ];
+    if let Some(ca) = ca {
+        made.extend([ca, &config.tls.certificate_file, &config.tls.private_key_file]);
+    }
+    match made.into_iter().find(|path| path.exists()) {
+        Some(path) => Err(KeysError::Exists(path.to_owned()).into()),
+        None => Ok(()),
+    }
+}
+
+fn new_key(rng: &mut rand_core::OsRng) -> Result<SoftwareKey, StartError> {
+    Ok(SoftwareKey::generate(rng).map_err(KeysError::from)?)
+}
+
+fn write_keys(
+    config: &Config,
+    master: &MasterKey,
+    sealer: &Sealer,
+    keys: &IssuerKeys,
+    root: &SoftwareKey,
+) -> Result<(), StartError> {
+    write_new(&config.keys.master_key_file, master.expose_hex().as_bytes())?;
+    keys.write(&config.keys.issuer_keys_file, sealer)?;
+    let jwk = serde_json::to_string_pretty(&root.public_key().to_jwk()).map_err(Fault::internal)?;
+    write_new(&config.keys.root_public_key_file, jwk.as_bytes())?;
+    Ok(())
+}
+
+fn write_pem(path: &Path, key: &SoftwareKey) -> Result<(), StartError> {
+    let pem = key.to_pkcs8_pem().map_err(KeysError::from)?;
+    Ok(write_new(path, pem.as_bytes())?)
+}
+
+fn development_tls(config: &Config, ca_file: &Path) -> Result<(), CommandError> {
+    let ca_key = rcgen::KeyPair::generate()?;
+    let mut ca = rcgen::CertificateParams::new(Vec::<String>::new())?;
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    ca.distinguished_name.push(rcgen::DnType::CommonName, "Paraphe development only");
+    let ca_certificate = ca.self_signed(&ca_key)?;
+    let names = ["localhost", "127.0.0.1", "::1", config.issuer.host()].map(str::to_owned);
+    let key = rcgen::KeyPair::generate()?;
+    let mut leaf = rcgen::CertificateParams::new(names)?;
+    leaf.distinguished_name.push(rcgen::DnType::CommonName, "paraphed");
+    leaf.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ServerAuth);
+    let certificate = leaf.signed_by(&key, &rcgen::Issuer::new(ca, ca_key))?;
+    let write = |path: &Path, text: String| write_new(path, text.as_bytes()).map_err(StartError::from);
+    write(ca_file, ca_certificate.pem())?;
+    write(&config.tls.certificate_file, certificate.pem())?;
+    write(&config.tls.private_key_file, key.serialize_pem())?;
+    Ok(())
+}
+
+fn fill_database(
+    facts: Arc<Facts>,
+    root: SoftwareKey,
+    terminal: &SoftwareKey,
+) -> Result<Vec<Administrator>, StartError> {
+    let now = Clock::starting_after(None)?.now()?;
+    let db = Db::create(&facts.config.store.path, Options::default())?;
+    let terminal = terminal.public_key().clone();
+    let made: Vec<FirstAdministrator> = db.write_blocking("init", move |tx| {
+        let mut scope = Scope { rows: Rows::new(tx, &facts.sealer), facts: &facts, now };
+        bootstrap(&mut scope, &root, &terminal)
+    })?;
+    db.close_blocking()?;
+    let shown = made.into_iter().map(|administrator| Administrator {
+        operator: administrator.name,
+        activation_id: administrator.activation.id.to_string(),
+        code: administrator.activation.code,
+        uri: administrator.activation.uri,
+        expires_at: administrator.activation.expires_at.as_secs(),
+    });
+    Ok(shown.collect())
+}
+
+fn print(report: &Report, json: bool) -> Result<(), CommandError> {
+    let mut out = anstream::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(report).map_err(|e| StartError::from(Fault::internal(e)))?)?;
+        return Ok(());
+    }
+    writeln!(out, "Paraphe is initialised for {}.\n", report.issuer)?;
+    for administrator in &report.administrators {
+        writeln!(out, "Activation of {} (shown once, single use):\n", administrator.operator)?;
+        if let Ok(code) = qrcode::QrCode::new(administrator.uri.as_bytes()) {
+            writeln!(out, "{}", code.render::<qrcode::render::unicode::Dense1x2>().build())?;
+        }
+        writeln!(out, "  typed code  {}\n  QR content  {}\n", administrator.code, administrator.uri)?;
+    }
+    writeln!(out, "Move {} offline now: it signs emergency key sets.", report.root_key_file.display())?;
+    writeln!(out, "The first terminal signs in with {}.", report.terminal_key_file.display())?;
+    Ok(())
+}

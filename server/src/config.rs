@@ -1,0 +1,211 @@
+//! The daemon's configuration: one TOML file, read once at start into one tree of plain typed values.
+//!
+//! `main` loads it, `lib.rs` hands its parts to whoever needs them; nothing else reads the file or the environment.
+//! Invariant: a [`Config`] that exists was checked. Unknown keys are refused, every figure lies in its documented range, the
+//! PIN rules are never laxer than protocol.md section 4, secrets appear as file paths only, and relative paths have been
+//! resolved against the folder of the configuration file. `deploy/paraphed.toml` lists every key with its default.
+
+mod channels;
+mod error;
+mod limits;
+mod range;
+mod rules;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use channels::{ChannelName, ChannelProfile, Channels};
+pub use error::ConfigError;
+pub use limits::Limits;
+pub use rules::{MatchCode, Operators, Pin, Retention, Session, StepUp};
+pub use values::{AttestationPolicy, EvidenceCheck, IssuerUrl, LogFilter, LogFormat};
+
+/// Everything that one deployment of `paraphed` decides.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of this daemon in every statement, e.g. `https://paraphe.example`. Phones pin it: it never changes.
+    pub issuer: IssuerUrl,
+    /// Address and port of the TLS listener; port 0 takes a free one. Default `127.0.0.1:8443`.
+    #[serde(default = "default_listen")]
+    pub listen: std::net::SocketAddr,
+    /// The catalogue of actions that backends may ask to confirm.
+    pub actions_file: PathBuf,
+    /// The database.
+    pub store: Store,
+    /// The daemon's own keys.
+    pub keys: Keys,
+    /// The certificate of the listener.
+    pub tls: Tls,
+    /// What the edge takes on before it refuses.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Log lines on standard error.
+    #[serde(default)]
+    pub logging: Logging,
+    /// PIN rules and the waits between attempts.
+    #[serde(default)]
+    pub pin: Pin,
+    /// The code that ties the backend's page to the phone.
+    #[serde(default)]
+    pub match_code: MatchCode,
+    /// Limits on what backends ask of one person.
+    #[serde(default)]
+    pub step_up: StepUp,
+    /// Operator sessions.
+    #[serde(default)]
+    pub session: Session,
+    /// Limits on the challenges operators raise for their own phones.
+    #[serde(default)]
+    pub operators: Operators,
+    /// Key attestation at activation.
+    #[serde(default)]
+    pub attestation: Attestation,
+    /// How long things are kept.
+    #[serde(default)]
+    pub retention: Retention,
+    /// The enrolment channels that are open, with their profiles.
+    #[serde(default)]
+    pub channels: Channels,
+    /// What kind of deployment this is.
+    #[serde(default)]
+    pub profile: Profile,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The SQLite database file; `paraphed init` creates it.
+    pub path: PathBuf,
+}
+
+/// `[keys]`: files that `paraphed init` creates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The master key (32 bytes) that seals database rows and the issuer keys.
+    pub master_key_file: PathBuf,
+    /// The issuer keys, sealed with the master key.
+    pub issuer_keys_file: PathBuf,
+    /// The public half of the root key; the private half is kept offline.
+    pub root_public_key_file: PathBuf,
+}
+
+/// `[tls]`: PEM files, read again on SIGHUP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain, the daemon's own certificate first.
+    pub certificate_file: PathBuf,
+    /// The private key of the first certificate.
+    pub private_key_file: PathBuf,
+}
+
+/// `[logging]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Logging {
+    /// `text` (default) or `json`, one line per event.
+    pub format: LogFormat,
+    /// A level for all of Paraphe, or `module=level` pairs after it. Default `info`.
+    pub filter: LogFilter,
+}
+
+/// `[attestation]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attestation {
+    /// Whether an activation must prove where its keys live. Only `off` in this version.
+    pub policy: AttestationPolicy,
+}
+
+/// `[profile]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    /// A demonstration: lifetimes of seconds and no quarantine are allowed, and every start says so. Default `false`.
+    pub demonstration: bool,
+}
+
+fn default_listen() -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([127, 0, 0, 1], 8443))
+}
+
+impl Config {
+    /// Reads and checks the configuration file at `path`.
+    ///
+    /// # Errors
+    /// `config.unreadable`, and everything that [`Config::parse`] refuses.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            file: path.to_owned(),
+            source,
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(|error| error.in_file(path))
+    }
+
+    /// Checks the text of a configuration whose relative paths start at `folder`.
+    ///
+    /// # Errors
+    /// `config.syntax`, `config.unknown_key`, `config.missing_key`, `config.value` with line, key and what is allowed;
+    /// `config.conflict` where two values that are each allowed do not go together.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+        let parser = toml::Deserializer::parse(text).map_err(|e| ConfigError::syntax(text, &e))?;
+        let mut config: Self =
+            serde_path_to_error::deserialize(parser).map_err(|e| ConfigError::from_serde(text, &e))?;
+        config.check_together()?;
+        config.resolve_paths(folder);
+        Ok(config)
+    }
+
+    /// The files that the configuration names and that are not there, each with its key: what `check-config` warns about.
+    #[must_use]
+    pub fn missing_files(&self) -> Vec<(&'static str, PathBuf)> {
+        self.files()
+            .into_iter()
+            .filter(|(_, path)| !path.exists())
+            .map(|(key, path)| (key, path.clone()))
+            .collect()
+    }
+
+    fn files(&self) -> [(&'static str, &PathBuf); 7] {
+        [
+            ("actions_file", &self.actions_file),
+            ("store.path", &self.store.path),
+            ("keys.master_key_file", &self.keys.master_key_file),
+            ("keys.issuer_keys_file", &self.keys.issuer_keys_file),
+            ("keys.root_public_key_file", &self.keys.root_public_key_file),
+            ("tls.certificate_file", &self.tls.certificate_file),
+            ("tls.private_key_file", &self.tls.private_key_file),
+        ]
+    }
+
+    fn resolve_paths(&mut self, folder: &Path) {
+        for path in [
+            &mut self.actions_file,
+            &mut self.store.path,
+            &mut self.keys.master_key_file,
+            &mut self.keys.issuer_keys_file,
+            &mut self.keys.root_public_key_file,
+            &mut self.tls.certificate_file,
+            &mut self.tls.private_key_file,
+        ] {
+            // Joining an absolute path replaces the folder.
+            *path = folder.join(&*path);
+        }
+    }
+
+    fn check_together(&self) -> Result<(), ConfigError> {
+        let demonstration = self.profile.demonstration;
+        self.pin.check()?;
+        self.step_up.check(demonstration)?;
+        self.channels.check(demonstration)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! One activation: from the single-use secret to a confirmed phone (protocol.md section 5).
+//!
+//! Called by `app::activation`. Invariant: a secret activates at most one possession key; the OPRF key is drawn anew for every
+//! other element; three wrong confirmations end it.
+
+use paraphe_proto::ids::{ActivationId, CaseId, DeviceId, SubjectId};
+use paraphe_proto::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::fault::{self, Result};
+use super::secret::{Bytes, Secret};
+
+/// Wrong confirmations that end an activation.
+pub const CONFIRMATION_TRIES: u32 = 3;
+
+/// What the offer fixed.
+#[derive(Serialize, Deserialize)]
+pub struct Offered {
+    /// The device that comes into being.
+    pub device_id: DeviceId,
+    /// SEC 1 uncompressed.
+    pub possession_key: Bytes<65>,
+    /// Nonce of the offer.
+    pub nonce: Bytes<32>,
+    /// Committed to in the offer, opened at the end.
+    pub sas_nonce: Secret<32>,
+    /// The signed offer, compact JWS.
+    pub offer: String,
+}
+
+/// The one evaluation of the PIN.
+#[derive(Serialize, Deserialize)]
+pub struct Evaluated {
+    /// Key of the device's first epoch.
+    pub oprf_key: Secret<32>,
+    /// SHA-256 of the blinded element it evaluated.
+    pub element: Bytes<32>,
+}
+
+/// Where an activation is.
+#[derive(Serialize, Deserialize)]
+pub enum State {
+    /// The secret was handed out.
+    Issued,
+    /// A phone proved the secret.
+    Begun {
+        /// What the offer fixed.
+        offered: Offered,
+        /// The evaluation, once the PIN was chosen.
+        evaluated: Option<Evaluated>,
+    },
+    /// The phone shows the six digits.
+    AwaitingConfirmation {
+        /// The device.
+        device_id: DeviceId,
+        /// For the same phone asking again.
+        possession_key: Bytes<65>,
+        /// For the same phone asking again.
+        sas_nonce: Secret<32>,
+        /// SHA-256 over the keys that were stated.
+        finished: Bytes<32>,
+        /// The digits.
+        sas: String,
+    },
+    /// The device counts.
+    Confirmed {
+        /// The device.
+        device_id: DeviceId,
+        /// For the same phone asking again.
+        possession_key: Bytes<65>,
+        /// For the same phone asking again.
+        sas_nonce: Secret<32>,
+        /// SHA-256 over the keys that were stated.
+        finished: Bytes<32>,
+    },
+    /// Ended by wrong digits or by an operator.
+    Revoked,
+    /// Its time is over.
+    Expired,
+}
+
+impl State {
+    /// The name in the database and on the wire.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Begun { .. } => "begun",
+            Self::AwaitingConfirmation { .. } => "awaiting_confirmation",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// An activation as it is stored.
+#[derive(Serialize, Deserialize)]
+pub struct Activation {
+    /// Derived from the secret.
+    pub id: ActivationId,
+    /// Who is enrolled.
+    pub subject_id: SubjectId,
+    /// The case behind it; `None` for an operator's phone.
+    pub case_id: Option<CaseId>,
+    /// Its channel's profile decides confirmation, level and quarantine.
+    pub channel: String,
+    /// Actor that issued it.
+    pub issued_by: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Proves the secret.
+    pub mac_key: Secret<32>,
+    /// Wrong confirmations so far.
+    pub wrong_digits: u32,
+    /// Where it is.
+    pub state: State,
+}
+
+impl Activation {
+    /// # Errors
+    /// `activation.revoked`, `activation.expired`.
+    pub fn require_alive(&self, now: Timestamp) -> Result<()> {
+        match self.state {
+            State::Revoked => fault::ACTIVATION_REVOKED.broken(),
+            State::Expired => fault::ACTIVATION_EXPIRED.broken(),
+            State::Confirmed { .. } => Ok(()),
+            _ if now >= self.expires_at => fault::ACTIVATION_EXPIRED.broken(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether time alone has ended it.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        now >= self.expires_at
+            && matches!(self.state, State::Issued | State::Begun { .. } | State::AwaitingConfirmation { .. })
+    }
+
+    /// The device it made, if any.
+    pub fn device_id(&self) -> Option<DeviceId> {
+        match &self.state {
+            State::AwaitingConfirmation { device_id, .. } | State::Confirmed { device_id, .. } => Some(*device_id),
+            State::Begun { offered, .. } => Some(offered.device_id),
+            State::Issued | State::Revoked | State::Expired => None,
+        }
+    }
+
+    /// The possession key that took the offer, if any.
+    pub fn possession_key(&self) -> Option<&[u8; 65]> {
+        match &self.state {
+            State::Begun { offered, .. } => Some(&offered.possession_key.0),
+            State::AwaitingConfirmation { possession_key, .. } | State::Confirmed { possession_key, .. } => {
+                Some(&possession_key.0)
+            }
+            State::Issued | State::Revoked | State::Expired => None,
+        }
+    }
+
+    /// Notes wrong digits; the third time the activation is revoked.
+    pub fn wrong_digits(&mut self) {
+        self.wrong_digits = self.wrong_digits.saturating_add(1);
+        if self.wrong_digits >= CONFIRMATION_TRIES {
+            self.state = State::Revoked;
+        }
+    }
+
+    /// Tries left for the six digits.
+    pub fn tries_left(&self) -> u32 {
+        CONFIRMATION_TRIES.saturating_sub(self.wrong_digits)
+    }
+}

@@ -1,0 +1,217 @@
+//! What can go wrong, as data: one catalogue of rules with stable codes, and the [`Fault`] that a broken rule becomes.
+//!
+//! Every use case returns a `Fault`; `rpc/status.rs` is the only place that turns one into a gRPC status. The catalogue is
+//! printed into docs/errors.md and a test holds the page to it.
+
+/// What a caller can do about a fault; decides the gRPC status code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The input is wrong: correct it.
+    Invalid,
+    /// Nothing of that name that the caller may see.
+    NotFound,
+    /// The caller is known but may not.
+    Forbidden,
+    /// The caller is not known; alike for every reason.
+    Unauthenticated,
+    /// The state of things forbids it now.
+    Precondition,
+    /// Something else has that name already.
+    Exists,
+    /// A quota or a wait: later.
+    Exhausted,
+    /// The daemon cannot answer now.
+    Unavailable,
+    /// A defect or a damaged store; the cause is in the log.
+    Internal,
+}
+
+/// One rule that can be broken.
+#[derive(Debug)]
+pub struct Rule {
+    /// Stable code, `noun.reason`.
+    pub code: &'static str,
+    /// What a caller can do.
+    pub kind: Kind,
+    /// One English sentence that says what is wrong and what to do.
+    pub text: &'static str,
+}
+
+macro_rules! rules {
+    ($($name:ident = $code:literal, $kind:ident, $text:literal;)*) => {
+        $(#[doc = $text] pub const $name: &Rule = &Rule { code: $code, kind: Kind::$kind, text: $text };)*
+        /// Every rule, in the order of this file.
+        pub const CATALOGUE: &[&Rule] = &[$($name),*];
+    };
+}
+
+rules! {
+    UNAUTHENTICATED = "caller.unauthenticated", Unauthenticated, "The caller could not be authenticated: check the key, the token's audience and its expiry.";
+    FORBIDDEN = "caller.forbidden", Forbidden, "The caller's roles do not allow this call.";
+    RATE_LIMITED = "caller.rate_limited", Exhausted, "Too many calls: wait and try again.";
+    FIELD_INVALID = "field.invalid", Invalid, "A field is missing or malformed.";
+    INTERNAL = "internal", Internal, "Something failed inside the daemon; quote the request id to its operator.";
+    STORE_OVERLOADED = "store.overloaded", Exhausted, "The daemon is busy: wait and try again.";
+    STORE_UNAVAILABLE = "store.unavailable", Unavailable, "The store cannot answer now: try again.";
+    STORE_TAMPERED = "store.tampered", Internal, "A stored record does not verify; the operator has been alarmed.";
+    CLOCK_WENT_BACK = "clock.went_back", Unavailable, "The daemon's clock went back: its operator must set the clock right.";
+    SHUTTING_DOWN = "daemon.stopping", Unavailable, "The daemon is stopping: connect again and resume.";
+
+    NONCE_UNKNOWN = "proof.nonce", Unauthenticated, "The proof's nonce is unknown, used or older than 60 s: fetch a new one.";
+    ROLLBACK_NOTICED = "device.rollback_noticed", Precondition, "The phone has seen later evaluations than the store knows; the operator has been alarmed.";
+    DEVICE_NOT_ACTIVE = "device.not_active", Precondition, "This phone is not active; it may only refuse.";
+    DEVICE_LOCKED = "device.locked", Precondition, "This phone is locked after too many wrong PINs: a new identity check is needed.";
+    DEVICE_LAST_TRY = "device.last_try_made", Precondition, "The last PIN attempt was made; the phone locks unless that attempt is approved in time.";
+    DEVICE_WAIT = "device.wait", Exhausted, "Too many wrong PINs: wait before the next attempt.";
+    EVALUATION_STALE = "evaluation.stale", Precondition, "The approval names an evaluation that is not the latest one: unlock again.";
+    APPROVAL_MISMATCH = "approval.mismatch", Invalid, "The approval is not bound to this challenge, device, epoch and evaluation.";
+    REFUSAL_MISMATCH = "refusal.mismatch", Invalid, "The refusal is not bound to this challenge, device and epoch.";
+    STATEMENT_REFUSED = "statement.refused", Invalid, "A signed statement does not verify.";
+    ELEMENT_INVALID = "element.invalid", Invalid, "The blinded element is not a point of P-256 in 33 compressed bytes.";
+
+    CHALLENGE_NOT_FOUND = "challenge.not_found", NotFound, "There is no such challenge.";
+    CHALLENGE_EXPIRED = "challenge.expired", Precondition, "The challenge has expired: ask the service to start again.";
+    CHALLENGE_CANCELLED = "challenge.cancelled", Precondition, "The service withdrew this challenge.";
+    CHALLENGE_SUPERSEDED = "challenge.superseded", Precondition, "A newer request took this challenge's place.";
+    CHALLENGE_FAILED = "challenge.failed", Precondition, "The challenge has failed: ask the service to start again.";
+    CHALLENGE_ANSWERED = "challenge.answered", Precondition, "The challenge has been answered otherwise.";
+    CHALLENGE_CHARGED = "challenge.charged", Precondition, "A PIN attempt was made on the challenge less than 60 s ago: wait for its outcome.";
+    IDEMPOTENCY_REUSED = "request.idempotency_key_reused", Exists, "This idempotency key was used with other content: draw a new one.";
+    ACTION_UNKNOWN = "action.unknown", Invalid, "The action is not in the catalogue, or this relying party may not ask for it.";
+    ACTION_LOCALE = "action.locale_unknown", Invalid, "The action has no template in this locale.";
+    PARAMETER_REFUSED = "parameter.refused", Invalid, "A parameter is missing, unknown, of the wrong kind or not allowed.";
+    LIFETIME_REFUSED = "request.lifetime", Invalid, "The lifetime is outside the action's limits.";
+    MATCH_TOO_WEAK = "request.match", Invalid, "The catalogue asks for a stronger match mode.";
+    REQUESTS_EXHAUSTED = "request.too_many", Exhausted, "Too many requests for this person: wait.";
+    SUBJECT_NOT_FOUND = "subject.not_found", NotFound, "There is no such person at this relying party.";
+    SUBJECT_AMBIGUOUS = "subject.ambiguous", Precondition, "Several people match: add the birthplace.";
+    SUBJECT_REFUSES = "subject.refuses", Precondition, "Confirmations for this person are not open to this relying party.";
+    ENROLMENT_REQUIRED = "enrolment.required", Precondition, "The person has no active phone at the level that this action needs.";
+    IDENTIFY_FORBIDDEN = "identity.not_allowed", Forbidden, "This relying party may not name people by identity: use the subject.";
+
+    CHANNEL_UNKNOWN = "channel.unknown", Invalid, "The channel has no profile in the configuration.";
+    CASE_NOT_FOUND = "case.not_found", NotFound, "There is no such case of this clerk.";
+    CASE_STATE = "case.state", Precondition, "The case is in another state: look at it first.";
+    CASE_OWN = "case.own", Forbidden, "A clerk can neither countersign their own case nor enrol themself.";
+    MRZ_REFUSED = "mrz.refused", Invalid, "The machine-readable zone is not right: type it again.";
+    DOCUMENT_EXPIRED = "document.expired", Precondition, "The document has expired: ask for a valid one.";
+    CHECKS_MISSING = "evidence.checks_missing", Invalid, "The channel asks for checks that were not recorded.";
+    ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has an active phone; replace it instead.";
+    ACTIVATION_NOT_FOUND = "activation.not_found", NotFound, "There is no such activation, or its secret was not proven.";
+    ACTIVATION_EXPIRED = "activation.expired", Precondition, "The activation has expired: issue a new one.";
+    ACTIVATION_USED = "activation.used", Precondition, "The activation has been used already: issue a new one.";
+    ACTIVATION_REVOKED = "activation.revoked", Precondition, "The activation was revoked: issue a new one.";
+    ACTIVATION_STATE = "activation.state", Precondition, "The activation is at another step.";
+    ACTIVATION_MISMATCH = "activation.mismatch", Invalid, "The activation statement is not bound to the offer and the keys.";
+    SAS_WRONG = "activation.digits_wrong", Invalid, "The six digits are not those that the phone shows: compare and type them again.";
+
+    OPERATOR_NOT_FOUND = "operator.not_found", NotFound, "There is no such operator.";
+    OPERATOR_EXISTS = "operator.exists", Exists, "An operator of this name exists already.";
+    OPERATOR_LAST = "operator.last_administrator", Precondition, "The last active administrator cannot be disabled.";
+    LOGIN_EXHAUSTED = "login.too_many", Exhausted, "Too many logins were begun: wait.";
+    TERMINAL_EXISTS = "terminal.exists", Exists, "This terminal is registered already.";
+    RELYING_PARTY_EXISTS = "relying_party.exists", Exists, "A relying party of this id or certificate exists already.";
+    LIFT_NOTHING = "lift.nothing", Precondition, "Nothing is blocked or frozen.";
+}
+
+/// A broken rule, with what the caller needs to mend it.
+#[derive(Debug)]
+pub struct Fault {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// Request field, as in the `.proto`.
+    pub field: Option<String>,
+    /// What is wrong with it and what is allowed; shown to the caller.
+    pub detail: Option<String>,
+    /// Seconds to wait.
+    pub retry_after_s: Option<u64>,
+    /// For the log only.
+    pub cause: Option<String>,
+}
+
+/// Result of rules and use cases.
+pub type Result<T> = std::result::Result<T, Fault>;
+
+impl Rule {
+    /// The fault of breaking this rule.
+    pub fn fault(&'static self) -> Fault {
+        Fault { rule: self, field: None, detail: None, retry_after_s: None, cause: None }
+    }
+
+    /// The same as an `Err`.
+    pub fn broken<T>(&'static self) -> Result<T> {
+        Err(self.fault())
+    }
+}
+
+impl Fault {
+    /// A field that is missing or malformed; `allowed` says what would be right.
+    pub fn field(field: impl Into<String>, allowed: impl Into<String>) -> Self {
+        FIELD_INVALID.fault().on(field).because(allowed)
+    }
+
+    /// A failure inside the daemon; `cause` is logged, not sent.
+    pub fn internal(cause: impl ToString) -> Self {
+        let mut fault = INTERNAL.fault();
+        fault.cause = Some(cause.to_string());
+        fault
+    }
+
+    /// Names the request field.
+    pub fn on(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says what is wrong in this case.
+    pub fn because(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says how long to wait.
+    pub fn retry_after(mut self, seconds: i64) -> Self {
+        self.retry_after_s = Some(u64::try_from(seconds.max(1)).unwrap_or(1));
+        self
+    }
+
+    /// Keeps a cause for the log.
+    pub fn caused_by(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Stable code of the rule.
+    pub fn code(&self) -> &'static str {
+        self.rule.code
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.rule.text)?;
+        if let Some(detail) = &self.detail {
+            write!(f, " {detail}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_texts_are_sentences() {
+        let mut codes: Vec<_> = CATALOGUE.iter().map(|rule| rule.code).collect();
+        codes.sort_unstable();
+        let count = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+        for rule in CATALOGUE {
+            assert!(rule.text.ends_with('.'), "{}", rule.code);
+        }
+    }
+}

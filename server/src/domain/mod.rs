@@ -1,0 +1,18 @@
+//! Pure state machines and rules: no I/O, no clock, no random source. The use cases in `app` call them inside one
+//! transaction; what a rule refuses is a [`fault::Fault`] that names the rule.
+
+pub mod activation;
+pub mod attempts;
+pub mod case;
+pub mod catalogue;
+pub mod challenge;
+pub mod device;
+pub mod fault;
+pub mod identity;
+pub mod level;
+pub mod mrz;
+pub mod operator;
+pub mod relying_party;
+pub mod secret;
+pub mod subject;
+pub mod text;

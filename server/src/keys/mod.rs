@@ -1,0 +1,126 @@
+//! The daemon's own keys (protocol.md section 2): two issuer keys, the lookup key and the pairwise key, in one file sealed with
+//! the master key; the public root key beside it.
+//!
+//! `init` makes them, `serve` opens them. A PKCS#11 provider comes beside the file later.
+
+mod file;
+
+pub use file::{KeysError, read_master_key, read_root_key, write_new};
+
+use paraphe_proto::ids::{PairwiseSubject, SubjectId};
+use paraphe_proto::jwk::PublicKey;
+use paraphe_proto::jws;
+use paraphe_proto::keys::{Signer, SoftwareKey};
+use paraphe_proto::statements::{self, KeySet, KeySetEntry, KeyState, KeyUse};
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::transcript::Transcript;
+use rand_core::{CryptoRng, RngCore};
+use zeroize::Zeroizing;
+
+use crate::domain::fault::{Fault, Result};
+
+/// Version of the rule that derives pairwise subjects.
+const PAIRWISE_VERSION: &[u8] = b"1";
+
+/// The issuer's keys, open.
+pub struct IssuerKeys {
+    challenge: SoftwareKey,
+    assertion: SoftwareKey,
+    lookup: Zeroizing<[u8; 32]>,
+    pairwise: Zeroizing<[u8; 32]>,
+    root: PublicKey,
+    key_set_version: u64,
+}
+
+impl IssuerKeys {
+    /// New keys under a root key; key set version 1.
+    ///
+    /// # Errors
+    /// [`KeysError`] when the system's randomness fails.
+    pub fn generate(
+        root: PublicKey,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> std::result::Result<Self, KeysError> {
+        let mut secrets = [Zeroizing::new([0; 32]), Zeroizing::new([0; 32])];
+        for secret in &mut secrets {
+            rng.fill_bytes(secret.as_mut_slice());
+        }
+        let [lookup, pairwise] = secrets;
+        Ok(Self {
+            challenge: SoftwareKey::generate(rng)?,
+            assertion: SoftwareKey::generate(rng)?,
+            lookup,
+            pairwise,
+            root,
+            key_set_version: 1,
+        })
+    }
+
+    /// Signs challenges, offers, evaluations and key sets.
+    pub fn challenge(&self) -> &dyn Signer {
+        &self.challenge
+    }
+
+    /// Signs assertions.
+    pub fn assertion(&self) -> &dyn Signer {
+        &self.assertion
+    }
+
+    /// The root key that phones pin.
+    pub fn root_public(&self) -> &PublicKey {
+        &self.root
+    }
+
+    /// Version of the key set that holds these keys.
+    pub fn key_set_version(&self) -> u64 {
+        self.key_set_version
+    }
+
+    /// The public key set of version 1, to be signed by the root key.
+    pub fn first_key_set(&self, issuer: &str, now: Timestamp) -> KeySet {
+        let entry = |key: &SoftwareKey, key_use| KeySetEntry {
+            jwk: key.public_key().clone(),
+            kid: key.public_key().thumbprint(),
+            key_use,
+            state: KeyState::Active,
+        };
+        KeySet {
+            iss: issuer.to_owned(),
+            version: 1,
+            keys: vec![entry(&self.challenge, KeyUse::Challenge), entry(&self.assertion, KeyUse::Assertion)],
+            iat: now,
+        }
+    }
+
+    /// The JWK set for backends (RFC 7517): assertion keys.
+    pub fn jwks(&self) -> String {
+        let mut jwk = self.assertion.public_key().to_jwk();
+        jwk.kid = Some(self.assertion.public_key().thumbprint());
+        jwk.key_use = Some("sig".to_owned());
+        jwk.alg = Some("ES256".to_owned());
+        serde_json::json!({ "keys": [jwk] }).to_string()
+    }
+
+    /// Keyed hash by which a person is found.
+    pub fn lookup_hash(&self, lookup_text: &str) -> [u8; 32] {
+        Transcript::new("paraphe/v1/lookup").field(lookup_text.as_bytes()).hmac(self.lookup.as_slice())
+    }
+
+    /// The person's name at one relying party: HMAC, versioned, independent of the master key.
+    pub fn pairwise_subject(&self, relying_party_id: &str, subject_id: &SubjectId) -> PairwiseSubject {
+        let transcript = Transcript::new("paraphe/v1/pairwise")
+            .field(PAIRWISE_VERSION)
+            .field(relying_party_id.as_bytes())
+            .field(subject_id.as_bytes());
+        PairwiseSubject::from_bytes(transcript.hmac(self.pairwise.as_slice()))
+    }
+
+    /// The claims of a challenge that this daemon signed before, verified again.
+    ///
+    /// # Errors
+    /// Internal: a stored challenge that does not verify was damaged.
+    pub fn reopen_challenge(&self, compact: &str, issuer: &str) -> Result<statements::Challenge> {
+        let verified = jws::verify::<statements::Challenge>(compact, self.challenge.public_key(), issuer);
+        Ok(verified.map_err(|error| Fault::internal(format!("stored challenge: {error}")))?.into_claims())
+    }
+}

@@ -1,0 +1,319 @@
+//! `Companion`: for phones (protocol.md sections 3 to 6). OPRF evaluation and signing happen after the commit.
+
+use std::sync::Arc;
+
+use paraphe_proto::encoding::B64;
+use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
+use paraphe_proto::jwk::PublicKey;
+use paraphe_proto::oprf::{BlindedElement, OprfKey};
+use paraphe_proto::statements::{self, Approval, EvaluationContext, Refusal};
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1::companion_server::Companion;
+use paraphe_proto::v1::{self, SignedRequest};
+use paraphe_proto::jws;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::proof::{self, Bound, Proven};
+use super::{Shared, decode, encode, status, watch};
+use crate::app::unlock::UnlockCommand;
+use crate::app::{activation, answer, challenge, history, lift, unlock};
+use crate::domain::challenge::Challenge;
+use crate::domain::fault::{self, Fault};
+use crate::store::meta;
+
+/// The service.
+pub struct CompanionService(pub Arc<Shared>);
+
+macro_rules! method {
+    ($name:literal) => {
+        concat!("/paraphe.v1.Companion/", $name)
+    };
+}
+
+impl CompanionService {
+    async fn by_nonce<B: prost::Message + Default>(
+        &self,
+        request: Request<SignedRequest>,
+        method: &str,
+        now: Timestamp,
+    ) -> Result<Proven<B>, Status> {
+        proof::device(&self.0, request.into_inner(), method, Bound::Nonce, now).await
+    }
+
+    fn evaluation(
+        &self,
+        evaluated: Evaluated<'_>,
+        now: Timestamp,
+    ) -> Result<Response<v1::EvaluationResponse>, Status> {
+        let facts = &self.0.daemon.facts;
+        let claims = statements::Evaluation {
+            iss: facts.issuer().to_owned(),
+            context: evaluated.context,
+            device_id: evaluated.device_id,
+            epoch: evaluated.epoch,
+            evaluation: evaluated.number,
+            element_sha256: B64(evaluated.element.sha256()),
+            evaluated: B64(*evaluated.key.evaluate(evaluated.element).as_bytes()),
+            attempts_left: evaluated.attempts_left,
+            wait_s: u32::try_from(evaluated.wait_s).unwrap_or(u32::MAX),
+            restore_epoch: facts.restore_epoch,
+            iat: now,
+        };
+        let signed = jws::sign(&claims, facts.keys.challenge()).map_err(Fault::internal)?;
+        Ok(Response::new(v1::EvaluationResponse { evaluation: signed.into_compact() }))
+    }
+}
+
+struct Evaluated<'a> {
+    context: EvaluationContext,
+    device_id: DeviceId,
+    epoch: u64,
+    key: &'a OprfKey,
+    element: &'a BlindedElement,
+    number: u64,
+    attempts_left: u32,
+    wait_s: i64,
+}
+
+fn element(bytes: &[u8]) -> Result<BlindedElement, Status> {
+    BlindedElement::parse(bytes).map_err(|_| fault::ELEMENT_INVALID.fault().on("blinded_element").into())
+}
+
+fn challenge_id(text: &str) -> Result<ChallengeId, Status> {
+    Ok(decode::id("challenge_id", "chl_", text)?)
+}
+
+fn statement_refused(field: &str, error: jws::StatementError) -> Status {
+    status::status(fault::STATEMENT_REFUSED.fault().on(field).because(format!("{error}.")))
+}
+
+#[tonic::async_trait]
+impl Companion for CompanionService {
+    #[expect(clippy::disallowed_types, reason = "nonces are drawn at the edge")]
+    async fn nonce(&self, _: Request<v1::NonceRequest>) -> Result<Response<v1::NonceResponse>, Status> {
+        let (nonce, expires_at) = self.0.nonces.draw(self.0.now()?, &mut rand_core::OsRng);
+        Ok(Response::new(v1::NonceResponse { nonce, expires_at: expires_at.as_secs() }))
+    }
+
+    async fn key_sets(
+        &self,
+        request: Request<v1::KeySetsRequest>,
+    ) -> Result<Response<v1::KeySetsResponse>, Status> {
+        let after = request.into_inner().after_version;
+        let load = move |s: &mut crate::app::Scope<'_, '_>| Ok(meta::key_sets_after(&mut s.rows, after)?);
+        let statements = self.0.read("key_sets", self.0.now()?, load).await?;
+        Ok(Response::new(v1::KeySetsResponse { statements }))
+    }
+
+    async fn begin_activation(
+        &self,
+        request: Request<v1::BeginActivationRequest>,
+    ) -> Result<Response<v1::BeginActivationResponse>, Status> {
+        let wire = request.into_inner();
+        let id: ActivationId =
+            wire.activation_id.parse().map_err(|_| fault::ACTIVATION_NOT_FOUND.fault().on("activation_id"))?;
+        let key = PublicKey::from_sec1(&wire.possession_key)
+            .map_err(|_| Fault::field("possession_key", "It must be a P-256 point, 65 uncompressed bytes."))?;
+        let begin = move |s: &mut crate::app::Scope<'_, '_>| activation::begin(s, id, &key, &wire.mac);
+        let offer = self.0.write("begin_activation", self.0.now()?, begin).await?;
+        Ok(Response::new(v1::BeginActivationResponse { offer }))
+    }
+
+    async fn evaluate_activation(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::EvaluationResponse>, Status> {
+        let now = self.0.now()?;
+        let (proven, id) = proof::activating::<v1::EvaluateActivationBody>(
+            &self.0,
+            request.into_inner(),
+            method!("EvaluateActivation"),
+            |body| &body.activation_id,
+            now,
+        )
+        .await?;
+        let element = element(&proven.body.blinded_element)?;
+        let digest = element.sha256();
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::evaluate(s, id, digest);
+        let key = self.0.write("evaluate_activation", now, verb).await?;
+        let evaluated = Evaluated {
+            context: EvaluationContext::Activation(id),
+            device_id: proven.device_id,
+            epoch: proven.epoch,
+            key: &key,
+            element: &element,
+            number: 0,
+            attempts_left: self.0.daemon.facts.attempt_limits().max_failures,
+            wait_s: 0,
+        };
+        self.evaluation(evaluated, now)
+    }
+
+    async fn finish_activation(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::FinishActivationResponse>, Status> {
+        let now = self.0.now()?;
+        let (proven, id) = proof::activating::<v1::FinishActivationBody>(
+            &self.0,
+            request.into_inner(),
+            method!("FinishActivation"),
+            |body| &body.activation_id,
+            now,
+        )
+        .await?;
+        let outer = proven.body.activation;
+        let issuer = self.0.daemon.facts.issuer();
+        let (_, inner) = statements::verify_activation(&outer, &proven.possession_key, issuer)
+            .map_err(|error| statement_refused("activation", error))?;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::finish(s, id, &outer, &inner);
+        let finished = self.0.write("finish_activation", now, verb).await?;
+        Ok(Response::new(v1::FinishActivationResponse {
+            sas_nonce: finished.sas_nonce.to_vec(),
+            confirmation_required: finished.confirmation_required,
+        }))
+    }
+
+    async fn device(&self, request: Request<SignedRequest>) -> Result<Response<v1::DeviceResponse>, Status> {
+        let now = self.0.now()?;
+        let proven = self.by_nonce::<v1::DeviceBody>(request, method!("Device"), now).await?;
+        let view = self.0.read("device", now, move |s| history::device(s, proven.device_id)).await?;
+        let blocked = view.blocked.into_iter().map(|(relying_party_id, display_name, since)| {
+            v1::BlockedRelyingParty { relying_party_id, display_name, since: since.as_secs() }
+        });
+        Ok(Response::new(v1::DeviceResponse {
+            state: encode::device_state(view.state).into(),
+            quarantined_until: encode::quarantined_until(view.state),
+            attempts_left: view.attempts_left,
+            wait_s: u32::try_from(view.wait_s).unwrap_or(0),
+            blocked: blocked.collect(),
+            frozen_since: view.frozen_since.map_or(0, Timestamp::as_secs),
+        }))
+    }
+
+    type WatchStream = ReceiverStream<Result<v1::CompanionEvent, Status>>;
+
+    async fn watch(&self, request: Request<SignedRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let now = self.0.now()?;
+        let proven = self.by_nonce::<v1::WatchBody>(request, method!("Watch"), now).await?;
+        Ok(Response::new(watch::pending(Arc::clone(&self.0), proven.device_id)))
+    }
+
+    async fn fetch(&self, request: Request<SignedRequest>) -> Result<Response<v1::FetchResponse>, Status> {
+        let now = self.0.now()?;
+        let proven = self.by_nonce::<v1::FetchBody>(request, method!("Fetch"), now).await?;
+        let pending = self.0.read("fetch", now, move |s| challenge::pending(s, proven.device_id)).await?;
+        let challenges = pending.iter().map(encode::pending).collect();
+        Ok(Response::new(v1::FetchResponse { challenges }))
+    }
+
+    async fn unlock(&self, request: Request<SignedRequest>) -> Result<Response<v1::EvaluationResponse>, Status> {
+        let now = self.0.now()?;
+        let bound = Bound::Challenge(&|body: &v1::UnlockBody| body.challenge_id.as_str());
+        let proven = proof::device(&self.0, request.into_inner(), method!("Unlock"), bound, now).await?;
+        let element = element(&proven.body.blinded_element)?;
+        let cmd = UnlockCommand {
+            device_id: proven.device_id,
+            epoch: proven.epoch,
+            challenge_id: challenge_id(&proven.body.challenge_id)?,
+            element: element.sha256(),
+        };
+        let unlocked = self.0.write("unlock", now, move |s| unlock::unlock(s, &cmd)).await?;
+        let evaluated = Evaluated {
+            context: EvaluationContext::Challenge(cmd.challenge_id),
+            device_id: proven.device_id,
+            epoch: unlocked.epoch,
+            key: &unlocked.oprf_key,
+            element: &element,
+            number: unlocked.number,
+            attempts_left: unlocked.attempts_left,
+            wait_s: unlocked.wait_s,
+        };
+        self.evaluation(evaluated, now)
+    }
+
+    async fn answer(&self, request: Request<SignedRequest>) -> Result<Response<v1::Outcome>, Status> {
+        let now = self.0.now()?;
+        let bound = Bound::Challenge(&|body: &v1::AnswerBody| body.challenge_id.as_str());
+        let proven = proof::device(&self.0, request.into_inner(), method!("Answer"), bound, now).await?;
+        let id = challenge_id(&proven.body.challenge_id)?;
+        let key = proven.approval_key.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+        let approval = jws::verify::<Approval>(&proven.body.approval, &key, self.0.daemon.facts.issuer())
+            .map_err(|error| statement_refused("approval", error))?;
+        let device_id = proven.device_id;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, device_id, id, &approval);
+        let outcome = self.0.write("answer", now, verb).await?;
+        self.0.wake(&outcome.challenge);
+        match outcome.refused {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Response::new(encode::outcome(&outcome))),
+        }
+    }
+
+    async fn refuse(&self, request: Request<SignedRequest>) -> Result<Response<v1::Outcome>, Status> {
+        let now = self.0.now()?;
+        let bound = Bound::Challenge(&|body: &v1::RefuseBody| body.challenge_id.as_str());
+        let proven = proof::device(&self.0, request.into_inner(), method!("Refuse"), bound, now).await?;
+        let id = challenge_id(&proven.body.challenge_id)?;
+        let issuer = self.0.daemon.facts.issuer();
+        let refusal = jws::verify::<Refusal>(&proven.body.refusal, &proven.possession_key, issuer)
+            .map_err(|error| statement_refused("refusal", error))?;
+        let device_id = proven.device_id;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::refuse(s, device_id, id, &refusal);
+        let outcome = self.0.write("refuse", now, verb).await?;
+        self.0.wake(&outcome.challenge);
+        Ok(Response::new(encode::outcome(&outcome)))
+    }
+
+    async fn lift(&self, request: Request<SignedRequest>) -> Result<Response<v1::LiftResponse>, Status> {
+        let now = self.0.now()?;
+        let proven = self.by_nonce::<v1::LiftBody>(request, method!("Lift"), now).await?;
+        let party = Some(proven.body.relying_party_id).filter(|id| !id.is_empty());
+        let verb =
+            move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, proven.device_id, party.as_deref());
+        let raised = self.0.write("lift", now, verb).await?;
+        self.0.wake(&raised);
+        Ok(Response::new(v1::LiftResponse { challenge_id: raised.id.to_string() }))
+    }
+
+    async fn history(&self, request: Request<SignedRequest>) -> Result<Response<v1::HistoryResponse>, Status> {
+        let now = self.0.now()?;
+        let proven = self.by_nonce::<v1::HistoryBody>(request, method!("History"), now).await?;
+        let size = match proven.body.page_size {
+            0 => 50,
+            size @ 1..=100 => i64::from(size),
+            _ => return Err(Fault::field("page_size", "It must be 0 to 100.").into()),
+        };
+        let skip: i64 = match proven.body.page_token.as_str() {
+            "" => 0,
+            token => token
+                .parse::<u32>()
+                .map_err(|_| Fault::field("page_token", "It must come from the page before."))?
+                .into(),
+        };
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| history::history(s, proven.device_id, skip, size);
+        let (page, more) = self.0.read("history", now, verb).await?;
+        let entries = page.iter().map(|past| self.entry(past)).collect::<Result<_, _>>()?;
+        let next_page_token = if more { (skip.saturating_add(size)).to_string() } else { String::new() };
+        Ok(Response::new(v1::HistoryResponse { entries, next_page_token }))
+    }
+}
+
+impl CompanionService {
+    fn entry(&self, past: &Challenge) -> Result<v1::HistoryEntry, Status> {
+        let facts = &self.0.daemon.facts;
+        let shown = facts.keys.reopen_challenge(&past.statement, facts.issuer())?;
+        let rows = shown.display.rows.into_iter();
+        Ok(v1::HistoryEntry {
+            at: past.created_at.as_secs(),
+            challenge_id: past.id.to_string(),
+            relying_party_name: shown.relying_party.name,
+            action: past.action.clone(),
+            title: shown.display.title,
+            rows: rows.map(|row| v1::DisplayRow { label: row.label, value: row.value }).collect(),
+            state: past.state.as_str().to_owned(),
+            decided_at: past.state.decided_at().map_or(0, Timestamp::as_secs),
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Domain → wire.
+
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1;
+
+use super::caller::wire_role;
+use crate::app::activation::{Issued, View};
+use crate::app::answer::Outcome;
+use crate::domain::case::{Case, Evidence, State as CaseState};
+use crate::domain::challenge::{Challenge, State};
+use crate::domain::device::State as DeviceState;
+use crate::domain::operator::{Credential, Operator};
+use crate::domain::relying_party::RelyingParty;
+
+/// State of a challenge.
+pub fn state(state: &State) -> v1::State {
+    match state {
+        State::Pending => v1::State::Pending,
+        State::Approved { .. } => v1::State::Approved,
+        State::Denied { .. } => v1::State::Denied,
+        State::Reported { .. } => v1::State::Reported,
+        State::Expired { .. } => v1::State::Expired,
+        State::Cancelled { .. } => v1::State::Cancelled,
+        State::Superseded { .. } => v1::State::Superseded,
+        State::Failed { .. } => v1::State::Failed,
+    }
+}
+
+/// A challenge as its backend sees it; the assertion until it expires.
+pub fn verdict(challenge: &Challenge, now: Timestamp) -> v1::Verdict {
+    let assertion = match &challenge.state {
+        State::Approved { assertion, assertion_expires_at, .. } if now < *assertion_expires_at => assertion.clone(),
+        _ => String::new(),
+    };
+    v1::Verdict {
+        challenge_id: challenge.id.to_string(),
+        state: state(&challenge.state).into(),
+        decided_at: challenge.state.decided_at().map_or(0, Timestamp::as_secs),
+        assertion,
+        cursor: challenge.verdict_number.map(|number| number.to_string()).unwrap_or_default(),
+        idempotency_key: challenge.idempotency_key.clone(),
+    }
+}
+
+/// The outcome that a phone is told.
+pub fn outcome(outcome: &Outcome) -> v1::Outcome {
+    v1::Outcome {
+        challenge_id: outcome.challenge.id.to_string(),
+        state: outcome.challenge.state.as_str().to_owned(),
+        decided_at: outcome.challenge.state.decided_at().map_or(0, Timestamp::as_secs),
+        attempts_left: outcome.attempts_left,
+    }
+}
+
+/// A challenge that waits for a phone.
+pub fn pending(challenge: &Challenge) -> v1::PendingChallenge {
+    v1::PendingChallenge { challenge: challenge.statement.clone(), quiet: challenge.quiet }
+}
+
+/// State of a device.
+pub fn device_state(state: DeviceState) -> v1::DeviceState {
+    match state {
+        DeviceState::AwaitingConfirmation => v1::DeviceState::AwaitingConfirmation,
+        DeviceState::Quarantined { .. } => v1::DeviceState::Quarantined,
+        DeviceState::Active => v1::DeviceState::Active,
+        DeviceState::Locked { .. } => v1::DeviceState::Locked,
+        DeviceState::Revoked { .. } => v1::DeviceState::Revoked,
+    }
+}
+
+/// End of a quarantine, or 0.
+pub fn quarantined_until(state: DeviceState) -> i64 {
+    if let DeviceState::Quarantined { until } = state { until.as_secs() } else { 0 }
+}
+
+/// An activation as the operator is shown it, once.
+pub fn issued(issued: Issued) -> v1::IssueActivationResponse {
+    v1::IssueActivationResponse {
+        activation_id: issued.id.to_string(),
+        code: issued.code,
+        uri: issued.uri,
+        expires_at: issued.expires_at.as_secs(),
+    }
+}
+
+/// Where an activation stands.
+pub fn activation(view: &View) -> v1::Activation {
+    v1::Activation {
+        activation_id: view.id.to_string(),
+        state: view.state.to_owned(),
+        tries_left: view.tries_left,
+        expires_at: view.expires_at.as_secs(),
+        device: view.device.map(|state| v1::DeviceStateName {
+            state: state.as_str().to_owned(),
+            quarantined_until: quarantined_until(state),
+        }),
+    }
+}
+
+/// A case.
+pub fn case(case: &Case) -> v1::Case {
+    let evidence = match &case.state {
+        CaseState::Verified(evidence)
+        | CaseState::Countersigned(evidence, _)
+        | CaseState::Issued(evidence, ..)
+        | CaseState::Enrolled(evidence, _) => Some(evidence),
+        CaseState::Open | CaseState::Rejected => None,
+    };
+    v1::Case {
+        case_id: case.id.to_string(),
+        channel: case.channel.clone(),
+        state: case.state.as_str().to_owned(),
+        document: evidence.map(document),
+        opened_at: case.opened_at.as_secs(),
+        countersignature_required: case.two_people && matches!(case.state, CaseState::Open | CaseState::Verified(_)),
+    }
+}
+
+fn document(evidence: &Evidence) -> v1::Document {
+    let end = evidence.number.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    v1::Document {
+        format: evidence.format.clone(),
+        code: evidence.code.clone(),
+        issuing_state: evidence.issuing_state.clone(),
+        number_end: evidence.number.get(end..).unwrap_or_default().to_owned(),
+        family_name: evidence.family_name.clone(),
+        given_names: evidence.given_names.clone(),
+        birth_date: evidence.birth_date.clone(),
+        sex: evidence.sex.clone(),
+        nationality: evidence.nationality.clone(),
+        expiry_date: evidence.expiry_date.clone(),
+    }
+}
+
+/// An operator.
+pub fn operator(operator: &Operator) -> v1::Operator {
+    v1::Operator {
+        operator_id: operator.id.to_string(),
+        name: operator.name.clone(),
+        roles: roles(operator),
+        state: if operator.disabled { "disabled" } else { "active" }.to_owned(),
+        service: matches!(operator.credential, Credential::Key { .. }),
+        created_at: operator.created_at.as_secs(),
+    }
+}
+
+/// An operator's roles.
+pub fn roles(operator: &Operator) -> Vec<i32> {
+    operator.roles.iter().map(|role| wire_role(*role).into()).collect()
+}
+
+/// A relying party.
+pub fn relying_party(party: &RelyingParty) -> v1::RelyingParty {
+    v1::RelyingParty {
+        relying_party_id: party.id.clone(),
+        display_name: party.display_name.clone(),
+        may_identify: party.may_identify,
+        actions: party.actions.clone(),
+        registered_at: party.registered_at.as_secs(),
+    }
+}

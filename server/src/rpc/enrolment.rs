@@ -1,0 +1,119 @@
+//! `Enrolment`: for clerks (protocol.md section 5). What a rule refuses is audited.
+
+use std::sync::Arc;
+
+use paraphe_proto::ids::{ActivationId, CaseId};
+use paraphe_proto::sas::Sas;
+use paraphe_proto::v1::enrolment_server::Enrolment;
+use paraphe_proto::v1::{self, Activation, Case};
+use tonic::{Request, Response, Status};
+
+use super::{Shared, caller, decode, encode};
+use crate::app::case::RecordCommand;
+use crate::app::{activation, case};
+use crate::domain::fault::Fault;
+use crate::domain::operator::OperatorRole;
+
+/// The service.
+pub struct EnrolmentService(pub Arc<Shared>);
+
+fn case_id(text: &str) -> Result<CaseId, Status> {
+    Ok(decode::id("case_id", "cas_", text)?)
+}
+
+fn activation_id(text: &str) -> Result<ActivationId, Status> {
+    Ok(decode::id("activation_id", "act_", text)?)
+}
+
+#[tonic::async_trait]
+impl Enrolment for EnrolmentService {
+    async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<Case>, Status> {
+        let clerk = caller::operator(&request)?.0.id;
+        let channel = request.into_inner().channel;
+        let (now, target) = (self.0.now()?, channel.chars().take(32).collect());
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::open(s, clerk, &channel);
+        let opened = self.0.operate("open_case", clerk.to_string(), target, now, verb).await?;
+        Ok(Response::new(encode::case(&opened)))
+    }
+
+    async fn record_evidence(
+        &self,
+        request: Request<v1::RecordEvidenceRequest>,
+    ) -> Result<Response<Case>, Status> {
+        let clerk = caller::operator(&request)?.0.id;
+        let wire = request.into_inner();
+        if wire.mrz.len() > 512 {
+            return Err(Fault::field("mrz", "It must be at most 512 bytes.").into());
+        }
+        let cmd = RecordCommand {
+            case_id: case_id(&wire.case_id)?,
+            checks: decode::checks(&wire.checks)?,
+            mrz: wire.mrz,
+            birthplace: wire.birthplace,
+            accepted: wire.accepted,
+        };
+        let (now, target) = (self.0.now()?, wire.case_id);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::record(s, clerk, &cmd);
+        let recorded = self.0.operate("record_evidence", clerk.to_string(), target, now, verb).await?;
+        Ok(Response::new(encode::case(&recorded)))
+    }
+
+    async fn countersign(&self, request: Request<v1::CountersignRequest>) -> Result<Response<Case>, Status> {
+        let by = caller::operator(&request)?.0.id;
+        let wire = request.into_inner();
+        let (now, id) = (self.0.now()?, case_id(&wire.case_id)?);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::countersign(s, by, id);
+        let signed = self.0.operate("countersign", by.to_string(), wire.case_id, now, verb).await?;
+        Ok(Response::new(encode::case(&signed)))
+    }
+
+    async fn issue_activation(
+        &self,
+        request: Request<v1::IssueActivationRequest>,
+    ) -> Result<Response<v1::IssueActivationResponse>, Status> {
+        let clerk = caller::operator(&request)?.0.id;
+        let wire = request.into_inner();
+        let (now, id) = (self.0.now()?, case_id(&wire.case_id)?);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, clerk, id);
+        let issued = self.0.operate("issue_activation", clerk.to_string(), wire.case_id, now, verb).await?;
+        Ok(Response::new(encode::issued(issued)))
+    }
+
+    async fn get_activation(
+        &self,
+        request: Request<v1::GetActivationRequest>,
+    ) -> Result<Response<Activation>, Status> {
+        let actor = caller::operator(&request)?.0.id.to_string();
+        let id = activation_id(&request.into_inner().activation_id)?;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::view(s, &actor, id);
+        let view = self.0.read("get_activation", self.0.now()?, verb).await?;
+        Ok(Response::new(encode::activation(&view)))
+    }
+
+    async fn confirm_activation(
+        &self,
+        request: Request<v1::ConfirmActivationRequest>,
+    ) -> Result<Response<Activation>, Status> {
+        let actor = caller::operator(&request)?.0.id.to_string();
+        let wire = request.into_inner();
+        let (now, id) = (self.0.now()?, activation_id(&wire.activation_id)?);
+        let digits = Sas::parse(&wire.code)
+            .map_err(|_| Fault::field("code", "It must be the six digits that the phone shows."))?;
+        let by = actor.clone();
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::confirm(s, &by, id, &digits);
+        let view = self.0.operate("confirm_activation", actor, wire.activation_id, now, verb).await?;
+        match view.refused {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Response::new(encode::activation(&view))),
+        }
+    }
+
+    async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<Case>, Status> {
+        let operator = caller::operator(&request)?.0;
+        let id = case_id(&request.into_inner().case_id)?;
+        let any = operator.roles.contains(&OperatorRole::Supervisor);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::view(s, operator.id, id, any);
+        let found = self.0.read("get_case", self.0.now()?, verb).await?;
+        Ok(Response::new(encode::case(&found)))
+    }
+}

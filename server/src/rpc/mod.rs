@@ -1,0 +1,125 @@
+//! gRPC: one file per service. Each handler decodes into a command, reads `now` once, runs one named transaction, encodes,
+//! and wakes the watchers after the commit. `caller` authenticates before any handler runs; `status` maps every fault.
+
+pub mod admin;
+pub mod authenticate;
+pub mod caller;
+pub mod companion;
+pub mod decode;
+pub mod encode;
+pub mod enrolment;
+pub mod nonce;
+pub mod proof;
+pub mod session;
+pub mod status;
+pub mod step_up;
+pub mod watch;
+
+use std::sync::Arc;
+
+use paraphe_proto::ids::DeviceId;
+use paraphe_proto::time::Timestamp;
+use tokio::sync::watch as channel;
+use tonic::Status;
+
+use crate::app::{Daemon, Scope};
+use crate::clock::Clock;
+use crate::domain::challenge::Challenge;
+use crate::domain::fault::{Fault, Kind, Result};
+use crate::wake::Wakes;
+
+/// What every service shares.
+pub struct Shared {
+    /// The use cases.
+    pub daemon: Daemon,
+    /// The one clock.
+    pub clock: Clock,
+    /// Nonces of proofs.
+    pub nonces: nonce::Nonces,
+    /// Credentials that were verified and are still good.
+    pub credentials: authenticate::Credentials,
+    /// Watching phones.
+    pub phones: Arc<Wakes<DeviceId>>,
+    /// Watching backends.
+    pub backends: Arc<Wakes<String>>,
+    /// Turns true when the daemon stops; watches end then.
+    pub stopping: channel::Receiver<bool>,
+}
+
+impl Shared {
+    /// The time of this request.
+    ///
+    /// # Errors
+    /// `clock.went_back`.
+    pub fn now(&self) -> std::result::Result<Timestamp, Status> {
+        self.clock.now().map_err(|error| {
+            tracing::error!(%error, "the clock cannot be trusted");
+            status::status(crate::domain::fault::CLOCK_WENT_BACK.fault())
+        })
+    }
+
+    /// Runs one transaction and maps its fault.
+    ///
+    /// # Errors
+    /// The fault's status.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        now: Timestamp,
+        verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, Status> {
+        self.daemon.write(name, now, verb).await.map_err(status::status)
+    }
+
+    /// The same on a reader's snapshot.
+    ///
+    /// # Errors
+    /// The fault's status.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        now: Timestamp,
+        verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, Status> {
+        self.daemon.read(name, now, verb).await.map_err(status::status)
+    }
+
+    /// An operator's transaction: what a rule refuses is audited too.
+    ///
+    /// # Errors
+    /// The fault's status.
+    pub async fn operate<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        actor: String,
+        target: String,
+        now: Timestamp,
+        verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, Status> {
+        match self.daemon.write(name, now, verb).await {
+            Ok(done) => Ok(done),
+            Err(fault) => {
+                self.audit_refusal(name, actor, target, now, &fault).await;
+                Err(status::status(fault))
+            }
+        }
+    }
+
+    async fn audit_refusal(&self, name: &'static str, actor: String, target: String, now: Timestamp, fault: &Fault) {
+        let audited = matches!(fault.rule.kind, Kind::Forbidden | Kind::NotFound | Kind::Precondition | Kind::Exists);
+        if !audited {
+            return;
+        }
+        let code = fault.code();
+        let entry = move |s: &mut Scope<'_, '_>| s.audit(&actor, name, &target, code);
+        if let Err(error) = self.daemon.write("audit_refusal", now, entry).await {
+            tracing::error!(%error, "a refusal could not be audited");
+        }
+    }
+
+    /// Wakes those who watch a challenge: its phone and its backend.
+    pub fn wake(&self, challenge: &Challenge) {
+        self.phones.wake(&challenge.device_id);
+        self.backends.wake(&challenge.relying_party_id);
+    }
+}

@@ -1,0 +1,139 @@
+//! Phones prove themselves on every call: a `paraphe-proof+jwt` over exactly the bytes that were sent (protocol.md section 3).
+//!
+//! The device's state is looked at again in the use case's own transaction; its keys never change under one id and epoch.
+
+use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
+use paraphe_proto::jwk::PublicKey;
+use paraphe_proto::jws;
+use paraphe_proto::statements::{Freshness, Proof};
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1::SignedRequest;
+use prost::Message;
+use tonic::Status;
+
+use super::Shared;
+use crate::app::activation;
+use crate::domain::fault::{self, Fault, Result};
+use crate::store::device;
+
+/// Longest body.
+const BODY_BYTES: usize = 32 * 1024;
+
+/// A phone's request whose proof has verified. Only [`device`] and [`activating`] make one.
+pub struct Proven<B> {
+    /// The decoded body.
+    pub body: B,
+    /// The phone.
+    pub device_id: DeviceId,
+    /// The PIN epoch it names.
+    pub epoch: u64,
+    /// Its possession key.
+    pub possession_key: PublicKey,
+    /// Its approval key; `None` while it activates.
+    pub approval_key: Option<PublicKey>,
+}
+
+/// What a proof must be bound to.
+pub enum Bound<'a, B> {
+    /// A nonce of ours, used up here.
+    Nonce,
+    /// The challenge that the body names.
+    Challenge(&'a (dyn Fn(&B) -> &str + Send + Sync)),
+}
+
+/// Proves an enrolled phone.
+///
+/// # Errors
+/// `caller.unauthenticated`, alike for every reason; `proof.nonce`; `device.rollback_noticed`.
+pub async fn device<B: Message + Default>(
+    shared: &Shared,
+    request: SignedRequest,
+    method: &str,
+    bound: Bound<'_, B>,
+    now: Timestamp,
+) -> std::result::Result<Proven<B>, Status> {
+    let id = Proof::unverified_device(&request.proof).map_err(refused)?;
+    let found = shared.read("prove", now, move |s| {
+        let found = device::load(&mut s.rows, id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+        Ok((found.possession_key, found.approval_key, found.epoch, found.attempts.latest()))
+    });
+    let (possession_key, approval_key, epoch, latest) = found.await?;
+    let key = PublicKey::from_sec1(&possession_key.0).map_err(Fault::internal)?;
+    let proof = verify(shared, &request, &key, method)?;
+    if proof.device_id != id || proof.epoch != epoch {
+        return Err(fault::UNAUTHENTICATED.fault().into());
+    }
+    let body = decode(&request)?;
+    check_bound(shared, &proof, &body, &bound, now)?;
+    if proof.seen_evaluation > latest || proof.seen_restore_epoch > shared.daemon.facts.restore_epoch {
+        tracing::error!(device_id = %id, "a phone has seen later evaluations than the store knows: undeclared rollback");
+        return Err(fault::ROLLBACK_NOTICED.fault().into());
+    }
+    let approval_key = Some(PublicKey::from_sec1(&approval_key.0).map_err(Fault::internal)?);
+    Ok(Proven { body, device_id: id, epoch, possession_key: key, approval_key })
+}
+
+/// Proves a phone that is being activated, by the key that took the offer.
+///
+/// # Errors
+/// `caller.unauthenticated`, alike for every reason; `proof.nonce`.
+pub async fn activating<B: Message + Default>(
+    shared: &Shared,
+    request: SignedRequest,
+    method: &str,
+    activation_of: impl Fn(&B) -> &str,
+    now: Timestamp,
+) -> std::result::Result<(Proven<B>, ActivationId), Status> {
+    let body: B = decode(&request)?;
+    let id: ActivationId = activation_of(&body).parse().map_err(|_| fault::UNAUTHENTICATED.fault())?;
+    let found = shared.read("prove", now, move |s| activation::proof_key(s, id)).await?;
+    let key = PublicKey::from_sec1(&found.1).map_err(Fault::internal)?;
+    let proof = verify(shared, &request, &key, method)?;
+    if proof.device_id != found.0 || proof.epoch != activation::FIRST_EPOCH {
+        return Err(fault::UNAUTHENTICATED.fault().into());
+    }
+    check_bound(shared, &proof, &body, &Bound::Nonce, now)?;
+    let proven =
+        Proven { body, device_id: found.0, epoch: proof.epoch, possession_key: key, approval_key: None };
+    Ok((proven, id))
+}
+
+fn verify(shared: &Shared, request: &SignedRequest, key: &PublicKey, method: &str) -> Result<Proof> {
+    let proof = jws::verify::<Proof>(&request.proof, key, shared.daemon.facts.issuer()).map_err(refused)?;
+    let proof = proof.into_claims();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &request.body);
+    if proof.method != method || proof.body_sha256.as_bytes().as_slice() != digest.as_ref() {
+        return fault::UNAUTHENTICATED.broken();
+    }
+    Ok(proof)
+}
+
+fn decode<B: Message + Default>(request: &SignedRequest) -> Result<B> {
+    if request.body.len() > BODY_BYTES {
+        return Err(Fault::field("body", format!("It must be at most {BODY_BYTES} bytes.")));
+    }
+    B::decode(request.body.as_slice())
+        .map_err(|error| Fault::field("body", "It must be the encoded message that the RPC names.").caused_by(error))
+}
+
+fn check_bound<B>(
+    shared: &Shared,
+    proof: &Proof,
+    body: &B,
+    bound: &Bound<'_, B>,
+    now: Timestamp,
+) -> Result<()> {
+    match (&proof.freshness, bound) {
+        (Freshness::Nonce(nonce), Bound::Nonce) => shared.nonces.use_up(nonce, now),
+        (Freshness::Challenge(named), Bound::Challenge(of_body)) => {
+            let asked: ChallengeId =
+                of_body(body).parse().map_err(|_| fault::CHALLENGE_NOT_FOUND.fault().on("challenge_id"))?;
+            if asked == *named { Ok(()) } else { fault::UNAUTHENTICATED.broken() }
+        }
+        _ => fault::UNAUTHENTICATED.broken(),
+    }
+}
+
+fn refused(error: jws::StatementError) -> Fault {
+    fault::UNAUTHENTICATED.fault().caused_by(error)
+}

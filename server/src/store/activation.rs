@@ -1,0 +1,49 @@
+//! Queries over activations.
+
+use paraphe_proto::ids::{ActivationId, SubjectId};
+use paraphe_proto::time::Timestamp;
+
+use super::db::Value;
+use super::record::{Record, Rows, StoreError, Stored};
+use crate::domain::activation::Activation;
+
+impl Record for Activation {
+    const TABLE: &'static str = "activation";
+    const COLUMNS: &'static [&'static str] = &["id", "subject_id", "state", "expires_at"];
+
+    fn clear(&self) -> Vec<Value> {
+        vec![
+            self.id.to_string().into(),
+            self.subject_id.to_string().into(),
+            self.state.as_str().into(),
+            self.expires_at.as_secs().into(),
+        ]
+    }
+}
+
+const OPEN: &str = "state IN ('issued', 'begun', 'awaiting_confirmation')";
+
+/// One activation.
+pub fn load(rows: &mut Rows<'_, '_>, id: ActivationId) -> Result<Option<Stored<Activation>>, StoreError> {
+    rows.by_id(id)
+}
+
+/// Those of a person that have not ended.
+pub fn open_of_subject(
+    rows: &mut Rows<'_, '_>,
+    subject_id: SubjectId,
+) -> Result<Vec<Stored<Activation>>, StoreError> {
+    rows.select(&format!("subject_id = $1 AND {OPEN}"), &[subject_id.to_string().into()])
+}
+
+/// Those whose time is over, at most `limit`.
+pub fn overdue(
+    rows: &mut Rows<'_, '_>,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Stored<Activation>>, StoreError> {
+    rows.select(
+        &format!("{OPEN} AND expires_at <= $1 ORDER BY expires_at LIMIT $2"),
+        &[now.as_secs().into(), limit.into()],
+    )
+}

@@ -1,0 +1,148 @@
+//! Queries over challenges and the numbering of verdicts.
+
+use paraphe_proto::ids::{ChallengeId, DeviceId, SubjectId};
+use paraphe_proto::time::Timestamp;
+
+use super::db::Value;
+use super::record::{Record, Rows, StoreError, Stored};
+use crate::domain::challenge::Challenge;
+
+impl Record for Challenge {
+    const TABLE: &'static str = "challenge";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "relying_party_id",
+        "subject_id",
+        "device_id",
+        "idempotency_key",
+        "state",
+        "created_at",
+        "expires_at",
+        "verdict_number",
+    ];
+
+    fn clear(&self) -> Vec<Value> {
+        vec![
+            self.id.to_string().into(),
+            self.relying_party_id.as_str().into(),
+            self.subject_id.to_string().into(),
+            self.device_id.to_string().into(),
+            self.idempotency_key.as_str().into(),
+            self.state.as_str().into(),
+            self.created_at.as_secs().into(),
+            self.expires_at.as_secs().into(),
+            self.verdict_number.map_or(Value::Null, number),
+        ]
+    }
+}
+
+fn number(value: u64) -> Value {
+    Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+type Challenges = Result<Vec<Stored<Challenge>>, StoreError>;
+
+/// One challenge.
+pub fn load(rows: &mut Rows<'_, '_>, id: ChallengeId) -> Result<Option<Stored<Challenge>>, StoreError> {
+    rows.by_id(id)
+}
+
+/// The challenge that a relying party made under its key.
+pub fn by_idempotency_key(
+    rows: &mut Rows<'_, '_>,
+    relying_party_id: &str,
+    key: &str,
+) -> Result<Option<Stored<Challenge>>, StoreError> {
+    rows.select_one("relying_party_id = $1 AND idempotency_key = $2", &[relying_party_id.into(), key.into()])
+}
+
+/// All that wait for this phone, oldest first.
+pub fn pending_of_device(rows: &mut Rows<'_, '_>, device_id: DeviceId) -> Challenges {
+    rows.select("device_id = $1 AND state = 'pending' ORDER BY created_at, id", &[device_id.to_string().into()])
+}
+
+/// Those of one relying party that wait for this person.
+pub fn pending_of_pair(rows: &mut Rows<'_, '_>, device_id: DeviceId, relying_party_id: &str) -> Challenges {
+    rows.select(
+        "device_id = $1 AND state = 'pending' AND relying_party_id = $2",
+        &[device_id.to_string().into(), relying_party_id.into()],
+    )
+}
+
+/// Pending ones whose time is over, at most `limit`.
+pub fn overdue(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Challenges {
+    rows.select(
+        "state = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
+        &[now.as_secs().into(), limit.into()],
+    )
+}
+
+/// Verdicts of a relying party after a number, in order.
+pub fn verdicts_after(rows: &mut Rows<'_, '_>, relying_party_id: &str, after: u64, limit: i64) -> Challenges {
+    rows.select(
+        "relying_party_id = $1 AND verdict_number > $2 ORDER BY verdict_number LIMIT $3",
+        &[relying_party_id.into(), number(after), limit.into()],
+    )
+}
+
+/// The person's challenges since `since`, newest first, at most `limit`, leaving out the newest `skip`.
+pub fn history(
+    rows: &mut Rows<'_, '_>,
+    subject_id: SubjectId,
+    since: Timestamp,
+    limit: i64,
+    skip: i64,
+) -> Challenges {
+    rows.select(
+        "subject_id = $1 AND created_at >= $2 ORDER BY created_at DESC, id LIMIT $3 OFFSET $4",
+        &[subject_id.to_string().into(), since.as_secs().into(), limit.into(), skip.into()],
+    )
+}
+
+/// How many challenges the person got since `since`, from one relying party or from all.
+pub fn count_since(
+    rows: &mut Rows<'_, '_>,
+    subject_id: SubjectId,
+    since: Timestamp,
+    relying_party_id: Option<&str>,
+) -> Result<i64, StoreError> {
+    let mut sql = "SELECT COUNT(*) FROM challenge WHERE subject_id = $1 AND created_at > $2".to_owned();
+    let mut values: Vec<Value> = vec![subject_id.to_string().into(), since.as_secs().into()];
+    if let Some(id) = relying_party_id {
+        sql.push_str(" AND relying_party_id = $3");
+        values.push(id.into());
+    }
+    let row = rows.tx.query_opt(&sql, &values)?;
+    Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or(0))
+}
+
+/// The oldest of those, to say when a place becomes free.
+pub fn oldest_since(
+    rows: &mut Rows<'_, '_>,
+    subject_id: SubjectId,
+    since: Timestamp,
+    relying_party_id: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT MIN(created_at) FROM challenge WHERE subject_id = $1 AND created_at > $2 AND relying_party_id = $3";
+    let values: [Value; 3] = [subject_id.to_string().into(), since.as_secs().into(), relying_party_id.into()];
+    let row = rows.tx.query_opt(sql, &values)?;
+    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(Timestamp::from_secs))
+}
+
+/// The next number among the verdicts of a relying party. Its row orders the verdicts as they are committed.
+pub fn next_verdict_number(rows: &mut Rows<'_, '_>, relying_party_id: &str) -> Result<u64, StoreError> {
+    let sql = "INSERT INTO verdict_sequence (relying_party_id, last_number) VALUES ($1, 1) \
+               ON CONFLICT (relying_party_id) DO UPDATE SET last_number = verdict_sequence.last_number + 1 \
+               RETURNING last_number";
+    let row = rows.tx.query_opt(sql, &[relying_party_id.into()])?;
+    let last = row.map(|row| row.int(0)).transpose()?.unwrap_or(1);
+    Ok(u64::try_from(last).unwrap_or(1))
+}
+
+/// The last number given out.
+pub fn last_verdict_number(rows: &mut Rows<'_, '_>, relying_party_id: &str) -> Result<u64, StoreError> {
+    let sql = "SELECT last_number FROM verdict_sequence WHERE relying_party_id = $1";
+    let row = rows.tx.query_opt(sql, &[relying_party_id.into()])?;
+    let last = row.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+    Ok(u64::try_from(last).unwrap_or(0))
+}

@@ -1,0 +1,71 @@
+//! The database as a file: its lock, its mode, its creation. Called by `Db::{open, create}` before any driver touches it.
+//! Invariants: one process per file, nobody but the owner reads it, nothing is ever deleted.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::DbError;
+
+const OWNER_ONLY: u32 = 0o600;
+
+/// Takes the advisory lock on `<path>.lock`; it lasts until the last clone is dropped or the process ends.
+///
+/// # Errors
+/// [`DbError::Locked`] when another daemon holds it.
+pub(super) fn lock(path: &Path) -> Result<Arc<File>, DbError> {
+    let lock_path = beside(path, ".lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(OWNER_ONLY)
+        .open(&lock_path)
+        .map_err(|error| DbError::io(&lock_path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Arc::new(file)),
+        Err(TryLockError::WouldBlock) => Err(DbError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(DbError::io(&lock_path, &error)),
+    }
+}
+
+/// Whether there is anything at `path` that could be a database: a file that is not empty.
+pub(super) fn is_present(path: &Path) -> Result<bool, DbError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len() > 0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(DbError::io(path, &error)),
+    }
+}
+
+/// Makes an empty file, or keeps what is there, and makes the directory entry durable.
+pub(super) fn create(path: &Path) -> Result<(), DbError> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(OWNER_ONLY)
+        .open(path)
+        .map_err(|error| DbError::io(path, &error))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(|error| DbError::io(parent, &error))
+}
+
+/// Takes the file and its write-ahead log away from group and others. Files made later inherit the mode.
+pub(super) fn restrict(path: &Path) -> Result<(), DbError> {
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        match std::fs::set_permissions(&file, Permissions::from_mode(OWNER_ONLY)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(DbError::io(&file, &error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}

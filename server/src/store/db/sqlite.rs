@@ -1,0 +1,251 @@
+//! The SQLite driver: the only file that names rusqlite. Called by `db` and its threads.
+//! Invariants: a foreign or newer file is recognised before anything in it changes; a committed transaction has reached the disk
+//! (write-ahead log, `synchronous = FULL`); parameters `$1..$n` are bound in that order or refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, ToSql, ffi};
+
+use super::{DbError, Row, Value};
+use crate::store::migrations::Migration;
+
+/// "PRPH": written into the header of each database, so that another application's file is recognised.
+const APPLICATION_ID: i64 = 0x5052_5048;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const CACHED_STATEMENTS: usize = 256;
+
+/// One connection.
+pub(super) struct Sqlite(Connection);
+
+/// What the file's header says.
+pub(super) struct Identity {
+    is_ours: bool,
+    /// Neither marked nor holding any table.
+    pub(super) is_blank: bool,
+    pub(super) version: i64,
+}
+
+impl Sqlite {
+    /// Opens an existing file and looks at its header. Changes nothing.
+    ///
+    /// # Errors
+    /// [`DbError::Foreign`] for what is neither ours nor blank.
+    pub(super) fn open(path: &Path) -> Result<(Sqlite, Identity), DbError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let sqlite = Sqlite(Connection::open_with_flags(path, flags).map_err(named)?);
+        sqlite.guard().map_err(named)?;
+        let identity = sqlite.identity().map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => DbError::Foreign { path: path.to_owned() },
+            _ => named(error),
+        })?;
+        if !identity.is_ours && !identity.is_blank {
+            return Err(DbError::Foreign { path: path.to_owned() });
+        }
+        Ok((sqlite, identity))
+    }
+
+    /// Opens one more connection, which cannot write.
+    pub(super) fn open_reader(path: &Path) -> Result<Sqlite, DbError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let sqlite = Sqlite(Connection::open_with_flags(path, flags).map_err(named)?);
+        sqlite.guard().map_err(named)?;
+        sqlite.batch("PRAGMA query_only = ON")?;
+        Ok(sqlite)
+    }
+
+    /// Settings of the connection alone; the file stays as it is.
+    fn guard(&self) -> Result<(), rusqlite::Error> {
+        let connection = &self.0;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        connection.execute_batch("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY")
+    }
+
+    fn identity(&self) -> Result<Identity, rusqlite::Error> {
+        let integer = |sql: &str| self.0.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let application_id = integer("PRAGMA application_id")?;
+        let version = integer("PRAGMA user_version")?;
+        let tables = integer("SELECT COUNT(*) FROM sqlite_schema")?;
+        Ok(Identity { is_ours: application_id == APPLICATION_ID, is_blank: application_id == 0 && version == 0 && tables == 0, version })
+    }
+
+    /// Makes a recognised file ready for writing: durable commits, nothing deleted stays readable.
+    pub(super) fn prepare_writer(&self) -> Result<(), DbError> {
+        let mode: String = self.0.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(named)?;
+        if mode != "wal" {
+            return Err(DbError::unavailable("its file system does not support a write-ahead log"));
+        }
+        self.batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864")
+    }
+
+    /// Looks at every page.
+    ///
+    /// # Errors
+    /// [`DbError::Corrupt`] with the first thing found.
+    pub(super) fn check(&self) -> Result<(), DbError> {
+        let detail: String = self.0.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(named)?;
+        if detail == "ok" { Ok(()) } else { Err(DbError::Corrupt { detail }) }
+    }
+
+    /// Applies one migration with its version in one transaction. Tables may be rebuilt in it: foreign keys are checked at its end.
+    pub(super) fn migrate(&self, migration: &Migration) -> Result<(), DbError> {
+        self.batch("PRAGMA foreign_keys = OFF")?;
+        let applied = self.begin_write().and_then(|()| self.apply(migration)).and_then(|()| self.commit());
+        self.abandon();
+        self.batch("PRAGMA foreign_keys = ON")?;
+        applied
+    }
+
+    fn apply(&self, migration: &Migration) -> Result<(), DbError> {
+        self.batch(migration.sql)?;
+        if self.query_all("PRAGMA foreign_key_check", &[])?.is_empty() {
+            self.batch(&format!("PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION_ID}", migration.version))
+        } else {
+            Err(DbError::Constraint { detail: format!("migration {} leaves rows without the rows they refer to", migration.name) })
+        }
+    }
+
+    pub(super) fn begin_write(&self) -> Result<(), DbError> {
+        self.control("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn begin_read(&self) -> Result<(), DbError> {
+        self.control("BEGIN DEFERRED")
+    }
+
+    pub(super) fn commit(&self) -> Result<(), DbError> {
+        self.control("COMMIT")
+    }
+
+    pub(super) fn savepoint(&self) -> Result<(), DbError> {
+        self.control("SAVEPOINT task")
+    }
+
+    /// Keeps what happened since the savepoint.
+    pub(super) fn release(&self) -> Result<(), DbError> {
+        self.control("RELEASE task")
+    }
+
+    /// Undoes what happened since the savepoint.
+    pub(super) fn undo(&self) -> Result<(), DbError> {
+        self.control("ROLLBACK TO task")?;
+        self.control("RELEASE task")
+    }
+
+    /// Ends a transaction that is still open, without keeping it.
+    pub(super) fn abandon(&self) {
+        if self.in_transaction()
+            && let Err(error) = self.control("ROLLBACK")
+        {
+            tracing::error!(code = error.code(), %error, "a transaction could not be rolled back");
+        }
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        !self.0.is_autocommit()
+    }
+
+    /// Moves the write-ahead log into the database and empties it.
+    pub(super) fn checkpoint(&self) -> Result<(), DbError> {
+        self.query_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).map(drop)
+    }
+
+    /// Executes a statement that returns no rows; the number of rows it changed.
+    pub(super) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(named)?;
+        check_order(&statement)?;
+        let changed = statement.execute(rusqlite::params_from_iter(values)).map_err(named)?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    /// Executes a statement and collects at most `limit` rows.
+    pub(super) fn query(&self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>, DbError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(named)?;
+        check_order(&statement)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(named)?;
+        let mut collected = Vec::new();
+        while let Some(row) = rows.next().map_err(named)? {
+            let values = (0..columns).map(|index| value(row.get_ref(index).map_err(named)?)).collect::<Result<_, DbError>>()?;
+            collected.push(Row(values));
+            if collected.len() == limit {
+                break;
+            }
+        }
+        Ok(collected)
+    }
+
+    fn query_all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DbError> {
+        self.query(sql, values, usize::MAX)
+    }
+
+    fn control(&self, sql: &str) -> Result<(), DbError> {
+        self.execute(sql, &[]).map(drop)
+    }
+
+    fn batch(&self, sql: &str) -> Result<(), DbError> {
+        self.0.execute_batch(sql).map_err(named)
+    }
+}
+
+/// SQLite numbers parameters as they appear and takes `$2` for a name: out of order, values would silently swap places.
+fn check_order(statement: &Statement<'_>) -> Result<(), DbError> {
+    let in_order = (1..=statement.parameter_count())
+        .all(|index| statement.parameter_name(index).and_then(|name| name.strip_prefix('$')).and_then(|number| number.parse().ok()) == Some(index));
+    if in_order { Ok(()) } else { Err(DbError::Statement { detail: "parameters must be $1, $2, … in the order of their first use".to_owned() }) }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Int(number) => ValueRef::Integer(*number),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn value(column: ValueRef<'_>) -> Result<Value, DbError> {
+    match column {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(number) => Ok(Value::Int(number)),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Ok(Value::Text(text.to_owned())),
+            Err(_) => Err(DbError::Corrupt { detail: "a text is not UTF-8".to_owned() }),
+        },
+        ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
+        ValueRef::Real(_) => Err(DbError::Statement { detail: "a column holds a floating-point number".to_owned() }),
+    }
+}
+
+fn named(error: rusqlite::Error) -> DbError {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, message) => named_failure(failure, message),
+        rusqlite::Error::SqlInputError { msg, .. } => DbError::Statement { detail: msg },
+        other => DbError::Statement { detail: other.to_string() },
+    }
+}
+
+fn named_failure(failure: ffi::Error, message: Option<String>) -> DbError {
+    let detail = message.unwrap_or_else(|| failure.to_string());
+    match failure.code {
+        ErrorCode::ConstraintViolation => match failure.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+                DbError::Conflict { constraint: detail.rsplit(": ").next().unwrap_or_default().to_owned() }
+            }
+            _ => DbError::Constraint { detail },
+        },
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => DbError::Corrupt { detail },
+        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => DbError::Io { detail },
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::OutOfMemory => DbError::Unavailable { detail },
+        _ => DbError::Statement { detail },
+    }
+}

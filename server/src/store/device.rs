@@ -1,0 +1,46 @@
+//! Queries over devices.
+
+use paraphe_proto::ids::{DeviceId, SubjectId};
+use paraphe_proto::time::Timestamp;
+
+use super::db::Value;
+use super::record::{Record, Rows, StoreError, Stored};
+use crate::domain::device::Device;
+
+impl Record for Device {
+    const TABLE: &'static str = "device";
+    const COLUMNS: &'static [&'static str] = &["id", "subject_id", "state", "due_at"];
+
+    fn clear(&self) -> Vec<Value> {
+        vec![
+            self.id.to_string().into(),
+            self.subject_id.to_string().into(),
+            self.state.as_str().into(),
+            self.due_at.map_or(Value::Null, |at| Value::Int(at.as_secs())),
+        ]
+    }
+}
+
+/// One device.
+pub fn load(rows: &mut Rows<'_, '_>, id: DeviceId) -> Result<Option<Stored<Device>>, StoreError> {
+    rows.by_id(id)
+}
+
+/// The devices of a person that still count.
+pub fn alive_of_subject(
+    rows: &mut Rows<'_, '_>,
+    subject_id: SubjectId,
+) -> Result<Vec<Stored<Device>>, StoreError> {
+    rows.select(
+        "subject_id = $1 AND state IN ('awaiting_confirmation', 'quarantined', 'active')",
+        &[subject_id.to_string().into()],
+    )
+}
+
+/// Devices that time moves, at most `limit`.
+pub fn due(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Result<Vec<Stored<Device>>, StoreError> {
+    rows.select(
+        "due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2",
+        &[now.as_secs().into(), limit.into()],
+    )
+}
