@@ -163,3 +163,218 @@ impl ActivationUri {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        encoding::hex,
+        keys::Signer,
+        testing::{ISS, RFC7515_JWK, SeededRng, key},
+    };
+
+    fn secret(bytes: [u8; 16]) -> ActivationSecret {
+        ActivationSecret(Zeroizing::new(bytes))
+    }
+
+    /// 0, 1, 2 … 15.
+    fn counted() -> ActivationSecret {
+        secret(std::array::from_fn(|index| index as u8))
+    }
+
+    fn read(text: &str) -> Result<[u8; 16], ActivationError> {
+        ActivationSecret::from_code(text).map(|secret| *secret.0)
+    }
+
+    // The values of this test were computed with Python's hashlib, hmac and integers.
+    #[test]
+    fn everything_derived_is_pinned() {
+        let secret = counted();
+        assert_eq!(secret.code().as_str(), "000G-40R4-0M30-E209-185G-R38E-1W0H");
+        assert_eq!(
+            secret.activation_id().to_string(),
+            "act_uq3rem343sq6o7i4vjukvp62ye"
+        );
+        let mac_key = secret.mac_key();
+        assert_eq!(
+            hex(mac_key.as_slice()),
+            "0ec27f6109879e2685436a35293d0945eada820799e03504a8cc39ad736c45fa"
+        );
+        let possession_key = PublicKey::from_jwk_json(RFC7515_JWK).unwrap();
+        let mac = begin_mac(&mac_key, ISS, &secret.activation_id(), &possession_key);
+        assert_eq!(
+            hex(&mac),
+            "1dd9e3bcbc12be265f4dc23c7f7f9681db72a89a0eae1be6defef4159874a25d"
+        );
+        let uri = ActivationUri {
+            secret,
+            issuer: ISS.into(),
+            root_key: possession_key,
+        };
+        assert_eq!(
+            uri.to_text().as_str(),
+            "paraphe:1:000G40R40M30E209185GR38E1W0H:A3_Nzidw9sRdQYPL7m_bS3tYBzM1e-nvE7rPbjx70VRF:https://id.example"
+        );
+    }
+
+    #[test]
+    fn codes_are_read_as_people_write_them() {
+        let written = "000G-40R4-0M30-E209-185G-R38E-1W0H";
+        for text in [
+            written.to_owned(),
+            written.to_lowercase(),
+            written.replace('-', ""),
+            written.replace('-', " "),
+            format!("  {written} "),
+            written.replace('0', "O").replace('1', "I"),
+            written.replace('0', "o").replace('1', "l"),
+        ] {
+            assert_eq!(read(&text), Ok(*counted().0), "{text}");
+        }
+    }
+
+    #[test]
+    fn incomplete_and_foreign_codes_are_refused() {
+        let written = counted().code();
+        let cut = &written[..written.len() - 1];
+        for text in [
+            "",
+            "-",
+            cut,
+            &format!("{}0", *written),
+            &written.replace('G', "U"),
+            &written.replace('G', "é"),
+        ] {
+            assert_eq!(read(text), Err(ActivationError::CodeMalformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_character_and_every_swap_is_noticed() {
+        let written: Vec<char> = counted().code().replace('-', "").chars().collect();
+        for position in 0..written.len() {
+            for wrong in "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+                .chars()
+                .filter(|wrong| *wrong != written[position])
+            {
+                let mut typed = written.clone();
+                typed[position] = wrong;
+                let typed: String = typed.into_iter().collect();
+                assert_eq!(read(&typed), Err(ActivationError::CodeMistyped), "{typed}");
+            }
+        }
+        for position in (1..written.len()).filter(|position| written[position - 1] != written[*position]) {
+            let mut typed = written.clone();
+            typed.swap(position - 1, position);
+            let typed: String = typed.into_iter().collect();
+            assert_eq!(read(&typed), Err(ActivationError::CodeMistyped), "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_mac_is_for_one_activation_and_one_key() {
+        let (mac_key, id) = (counted().mac_key(), counted().activation_id());
+        let (phone, other) = (key(1), key(2));
+        let mac = begin_mac(&mac_key, ISS, &id, phone.public_key());
+        assert!(verify_begin_mac(&mac, &mac_key, ISS, &id, phone.public_key()));
+        assert!(!verify_begin_mac(&mac, &mac_key, ISS, &id, other.public_key()));
+        assert!(!verify_begin_mac(
+            &mac,
+            &mac_key,
+            "https://other.example",
+            &id,
+            phone.public_key()
+        ));
+        assert!(!verify_begin_mac(
+            &mac,
+            &mac_key,
+            ISS,
+            &ActivationId::from_bytes([0; 16]),
+            phone.public_key()
+        ));
+        assert!(!verify_begin_mac(&mac, &[0; 32], ISS, &id, phone.public_key()));
+        assert!(!verify_begin_mac(
+            &mac[..31],
+            &mac_key,
+            ISS,
+            &id,
+            phone.public_key()
+        ));
+        assert!(!verify_begin_mac(&[], &mac_key, ISS, &id, phone.public_key()));
+    }
+
+    #[test]
+    fn secrets_are_drawn() {
+        let mut rng = SeededRng::new(1);
+        let (first, second) = (
+            ActivationSecret::random(&mut rng),
+            ActivationSecret::random(&mut rng),
+        );
+        assert_ne!(first.activation_id(), second.activation_id());
+        assert_ne!(first.mac_key(), second.mac_key());
+    }
+
+    #[test]
+    fn foreign_qr_codes_are_refused() {
+        let root_key = key(1).public_key().clone();
+        let good = ActivationUri {
+            secret: counted(),
+            issuer: "https://id.example:8443/a".into(),
+            root_key,
+        }
+        .to_text();
+        let read = ActivationUri::parse(&good).unwrap();
+        assert_eq!(read.issuer, "https://id.example:8443/a");
+        assert_eq!(&read.root_key, key(1).public_key());
+        assert_eq!(read.secret.activation_id(), counted().activation_id());
+        let refusal = |text: &str| ActivationUri::parse(text).map(|_| ()).unwrap_err();
+        for text in [
+            "",
+            "https://id.example",
+            "000G-40R4-0M30-E209-185G-R38E-1W0H",
+            &good.replace("paraphe:1:", "paraphe:2:"),
+            &good.replace("https://", "http://"),
+            &good.replace(":https://id.example:8443/a", ""),
+            &good.replace(":A", ":B").replace(":B3", ":A3"),
+        ] {
+            if text != good.as_str() {
+                assert_eq!(refusal(text), ActivationError::Uri, "{text}");
+            }
+        }
+        let fields: Vec<&str> = good.splitn(5, ':').collect();
+        let uncompressed = base64url(key(1).public_key().as_sec1());
+        for root_key in ["", "AA", &fields[3].replace(&fields[3][..2], "BA"), &uncompressed] {
+            let text = format!("paraphe:1:{}:{root_key}:{}", fields[2], fields[4]);
+            assert_eq!(refusal(&text), ActivationError::Uri, "{text}");
+        }
+        assert_eq!(
+            refusal(&good.replace("40R4", "40R5")),
+            ActivationError::CodeMistyped
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_secret_comes_back(bytes: [u8; 16]) {
+            prop_assert_eq!(read(&secret(bytes).code()), Ok(bytes));
+        }
+
+        #[test]
+        fn single_typing_errors_are_noticed(bytes: [u8; 16], at in 0usize..28, shift in 1usize..32) {
+            let alphabet: Vec<char> = "0123456789ABCDEFGHJKMNPQRSTVWXYZ".chars().collect();
+            let mut typed: Vec<char> = secret(bytes).code().replace('-', "").chars().collect();
+            let right = alphabet.iter().position(|symbol| *symbol == typed[at]).unwrap();
+            typed[at] = alphabet[(right + shift) % 32];
+            let typed: String = typed.into_iter().collect();
+            prop_assert_eq!(read(&typed), Err(ActivationError::CodeMistyped));
+        }
+    }
+}

@@ -189,3 +189,167 @@ impl BlindState {
         Ok(OprfOutput(Zeroizing::new(output.into())))
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        encoding::from_hex,
+        testing::{SeededRng, key},
+    };
+
+    /// Gives the bytes of a vector as if they were drawn.
+    struct FixedRng(Vec<u8>);
+
+    impl RngCore for FixedRng {
+        fn next_u32(&mut self) -> u32 {
+            rand_core::impls::next_u32_via_fill(self)
+        }
+
+        fn next_u64(&mut self) -> u64 {
+            rand_core::impls::next_u64_via_fill(self)
+        }
+
+        fn fill_bytes(&mut self, dest: &mut [u8]) {
+            dest.copy_from_slice(&self.0);
+        }
+
+        fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
+            self.fill_bytes(dest);
+            Ok(())
+        }
+    }
+
+    impl CryptoRng for FixedRng {}
+
+    const KEY: &str = "159749d750713afe245d2d39ccfaae8381c53ce92d098a9375ee70739c7ac0bf";
+    const BLIND: &str = "3338fa65ec36e0290022b48eb562889d89dbfa691d1cde91517fa222ed7ad364";
+    /// RFC 9497, appendix A.3.1: input, blinded element, evaluated element, output.
+    const VECTORS: [[&str; 4]; 2] = [
+        [
+            "00",
+            "03723a1e5c09b8b9c18d1dcbca29e8007e95f14f4732d9346d490ffc195110368d",
+            "030de02ffec47a1fd53efcdd1c6faf5bdc270912b8749e783c7ca75bb412958832",
+            "a0b34de5fa4c5b6da07e72af73cc507cceeb48981b97b7285fc375345fe495dd",
+        ],
+        [
+            "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a",
+            "03cc1df781f1c2240a64d1c297b3f3d16262ef5d4cf102734882675c26231b0838",
+            "03a0395fe3828f2476ffcd1f4fe540e5a8489322d398be3c4e5a869db7fcb7c52c",
+            "c748ca6dd327f0ce85f4ae3a8cd6d4d5390bbb804c9e12dcf94f853fece3dcce",
+        ],
+    ];
+
+    fn pin(digits: &str) -> Pin {
+        Pin::enter(digits).unwrap()
+    }
+
+    /// Both ends in one place.
+    fn evaluate(digits: &str, key: &OprfKey, seed: u64) -> [u8; 32] {
+        let (state, blinded) = blind(&pin(digits), &mut SeededRng::new(seed)).unwrap();
+        let received = BlindedElement::parse(blinded.as_bytes()).unwrap();
+        let answer = EvaluatedElement::parse(key.evaluate(&received).as_bytes()).unwrap();
+        *state.finalize(&answer).unwrap().expose()
+    }
+
+    #[test]
+    fn the_published_vectors_come_out() {
+        let key = OprfKey::from_bytes(&from_hex(KEY).unwrap().try_into().unwrap()).unwrap();
+        for [input, blinded, evaluated, output] in VECTORS {
+            let mut rng = FixedRng(from_hex(BLIND).unwrap());
+            let (state, element) = blind_input(&from_hex(input).unwrap(), &mut rng).unwrap();
+            assert_eq!(hex(element.as_bytes()), blinded);
+            let answer = key.evaluate(&element);
+            assert_eq!(hex(answer.as_bytes()), evaluated);
+            assert_eq!(hex(state.finalize(&answer).unwrap().expose()), output);
+        }
+    }
+
+    #[test]
+    fn output_depends_on_pin_and_key_but_not_on_the_blind() {
+        let mut rng = SeededRng::new(1);
+        let (key, other) = (
+            OprfKey::random(&mut rng).unwrap(),
+            OprfKey::random(&mut rng).unwrap(),
+        );
+        assert_eq!(evaluate("482913", &key, 2), evaluate("482913", &key, 3));
+        assert_ne!(evaluate("482913", &key, 2), evaluate("482914", &key, 2));
+        assert_ne!(evaluate("482913", &key, 2), evaluate("482913", &other, 2));
+        let stored = OprfKey::from_bytes(&key.to_bytes()).unwrap();
+        assert_eq!(evaluate("482913", &stored, 4), evaluate("482913", &key, 2));
+    }
+
+    #[test]
+    fn the_same_pin_is_blinded_otherwise_every_time() {
+        let mut rng = SeededRng::new(1);
+        let (_, first) = blind(&pin("482913"), &mut rng).unwrap();
+        let (_, second) = blind(&pin("482913"), &mut rng).unwrap();
+        assert_ne!(first, second);
+        assert_ne!(first.sha256(), second.sha256());
+        assert_eq!(first.sha256(), sha256(first.as_bytes()));
+    }
+
+    #[test]
+    fn what_is_not_an_element_is_refused() {
+        let point = crate::keys::Signer::public_key(&key(1)).clone();
+        assert!(BlindedElement::parse(&point.compressed()).is_ok());
+        let tagged = |tag| {
+            let mut bytes = point.compressed();
+            bytes[0] = tag;
+            bytes.to_vec()
+        };
+        let off_curve = [&[2][..], &[0xff; 32]].concat();
+        let long = [&point.compressed()[..], &[0]].concat();
+        for bytes in [
+            vec![],
+            vec![0],
+            vec![0; 33],
+            tagged(0),
+            tagged(4),
+            tagged(5),
+            off_curve,
+            long,
+            point.as_sec1().to_vec(),
+        ] {
+            assert_eq!(
+                BlindedElement::parse(&bytes).unwrap_err(),
+                OprfError::Element,
+                "{bytes:02x?}"
+            );
+            assert_eq!(
+                EvaluatedElement::parse(&bytes).unwrap_err(),
+                OprfError::Element,
+                "{bytes:02x?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_refused() {
+        for bytes in [[0; 32], [0xff; 32]] {
+            assert_eq!(
+                OprfKey::from_bytes(&bytes).map(|_| ()).unwrap_err(),
+                OprfError::Key
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn any_bytes_are_an_element_or_refused(bytes in prop::collection::vec(any::<u8>(), 30..36)) {
+            if let Ok(element) = BlindedElement::parse(&bytes) {
+                prop_assert_eq!(&element.as_bytes()[..], &bytes[..]);
+            }
+        }
+    }
+}

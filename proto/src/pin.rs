@@ -137,3 +137,123 @@ impl Pin {
         &self.0
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+
+    fn chosen(digits: &str) -> Result<(), PinError> {
+        Pin::choose(digits, &PinPolicy::default()).map(|_| ())
+    }
+
+    #[test]
+    fn ordinary_pins_are_accepted() {
+        for digits in ["482913", "903718", "4829137", "990011", "135792", "483920174652"] {
+            assert_eq!(chosen(digits), Ok(()), "{digits}");
+        }
+        let pin = Pin::choose("482913", &PinPolicy::default()).unwrap();
+        assert_eq!(pin.expose(), "482913");
+    }
+
+    #[test]
+    fn weak_pins_are_refused_by_name() {
+        for digits in ["111111", "121212", "123123", "1212121", "483948394"] {
+            assert_eq!(chosen(digits), Err(PinError::Repeats), "{digits}");
+        }
+        for digits in ["123456", "987654", "890123", "210987", "23456789"] {
+            assert_eq!(chosen(digits), Err(PinError::Run), "{digits}");
+        }
+        for digits in [
+            "140789", "071489", "890714", "290200", "071989", "198907", "14071989", "07141989", "20011231",
+        ] {
+            assert_eq!(chosen(digits), Err(PinError::Date), "{digits}");
+        }
+        for digits in ["324578", "310299", "19891307", "471330", "14071789"] {
+            assert_eq!(chosen(digits), Ok(()), "{digits}");
+        }
+    }
+
+    #[test]
+    fn each_rule_can_be_switched_off() {
+        let lax = PinPolicy {
+            refuse_repeats: false,
+            refuse_runs: false,
+            refuse_dates: false,
+            ..PinPolicy::default()
+        };
+        for digits in ["111111", "123456", "140789"] {
+            assert!(Pin::choose(digits, &lax).is_ok(), "{digits}");
+        }
+    }
+
+    #[test]
+    fn length_is_the_policys_but_never_under_five() {
+        let policy = |min_length, max_length| PinPolicy {
+            min_length,
+            max_length,
+            ..PinPolicy::default()
+        };
+        let verdict = |digits, policy| Pin::choose(digits, &policy).map(|_| ());
+        assert_eq!(chosen("48291"), Err(PinError::TooShort { min_length: 6 }));
+        assert_eq!(chosen("4829137465203"), Err(PinError::TooLong { max_length: 12 }));
+        assert_eq!(verdict("48291", policy(5, 8)), Ok(()));
+        assert_eq!(
+            verdict("4829", policy(0, 8)),
+            Err(PinError::TooShort { min_length: 5 })
+        );
+        assert_eq!(
+            verdict("482913746", policy(6, 8)),
+            Err(PinError::TooLong { max_length: 8 })
+        );
+        assert_eq!(
+            verdict("482913", policy(8, 6)),
+            Err(PinError::TooShort { min_length: 8 })
+        );
+        assert_eq!(
+            verdict("4829137465203", policy(6, 255)),
+            Err(PinError::TooLong { max_length: 12 })
+        );
+    }
+
+    #[test]
+    fn digits_only() {
+        for digits in [
+            "48291a",
+            "48 913",
+            "-48291",
+            "４８２９１３",
+            "482913\n",
+            "+482913",
+        ] {
+            assert_eq!(chosen(digits), Err(PinError::NotDigits), "{digits:?}");
+            assert_eq!(
+                Pin::enter(digits).map(|_| ()),
+                Err(PinError::NotDigits),
+                "{digits:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn entering_checks_the_form_only() {
+        assert!(Pin::enter("11111").is_ok());
+        assert_eq!(
+            Pin::enter("1111").map(|_| ()),
+            Err(PinError::TooShort { min_length: 5 })
+        );
+        assert_eq!(
+            Pin::enter("").map(|_| ()),
+            Err(PinError::TooShort { min_length: 5 })
+        );
+        assert_eq!(
+            Pin::enter("1111111111111").map(|_| ()),
+            Err(PinError::TooLong { max_length: 12 })
+        );
+    }
+}

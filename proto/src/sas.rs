@@ -97,3 +97,103 @@ impl fmt::Display for Sas {
         write!(f, "{:06}", self.0)
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use crate::testing::{RFC7515_JWK, RFC9449_JWK};
+
+    struct Sample {
+        issuer: &'static str,
+        activation_id: ActivationId,
+        device_id: DeviceId,
+        offer_sha256: [u8; 32],
+        nonce: [u8; 32],
+        possession_key: PublicKey,
+        approval_key: PublicKey,
+        sas_nonce: [u8; 32],
+    }
+
+    fn sample() -> Sample {
+        Sample {
+            issuer: "https://id.example",
+            activation_id: "act_uq3rem343sq6o7i4vjukvp62ye".parse().unwrap(),
+            device_id: DeviceId::from_bytes([0xff; 16]),
+            offer_sha256: [1; 32],
+            nonce: [2; 32],
+            possession_key: PublicKey::from_jwk_json(RFC7515_JWK).unwrap(),
+            approval_key: PublicKey::from_jwk_json(RFC9449_JWK).unwrap(),
+            sas_nonce: [3; 32],
+        }
+    }
+
+    fn digits(sample: &Sample) -> String {
+        let input = SasInput {
+            issuer: sample.issuer,
+            activation_id: &sample.activation_id,
+            device_id: &sample.device_id,
+            offer_sha256: &sample.offer_sha256,
+            nonce: &sample.nonce,
+            possession_key: &sample.possession_key,
+            approval_key: &sample.approval_key,
+        };
+        compute(&input, &sample.sas_nonce).to_string()
+    }
+
+    #[test]
+    fn digits_are_pinned() {
+        // Computed with Python's hashlib and hmac.
+        assert_eq!(digits(&sample()), "828706");
+    }
+
+    #[test]
+    fn every_part_changes_the_digits() {
+        let changed: [fn(&mut Sample); 8] = [
+            |sample| sample.issuer = "https://id.example.org",
+            |sample| sample.activation_id = ActivationId::from_bytes([0; 16]),
+            |sample| sample.device_id = DeviceId::from_bytes([0; 16]),
+            |sample| sample.offer_sha256[31] ^= 1,
+            |sample| sample.nonce[0] ^= 1,
+            |sample| sample.possession_key = sample.approval_key.clone(),
+            |sample| sample.approval_key = sample.possession_key.clone(),
+            |sample| sample.sas_nonce[0] ^= 1,
+        ];
+        for (index, change) in changed.iter().enumerate() {
+            let mut other = sample();
+            change(&mut other);
+            assert_ne!(digits(&other), digits(&sample()), "change {index}");
+        }
+    }
+
+    #[test]
+    fn a_commitment_opens_with_its_nonce_only() {
+        let committed = commitment(&[3; 32]);
+        assert!(opens(&[3; 32], &committed));
+        assert!(!opens(&[4; 32], &committed));
+    }
+
+    #[test]
+    fn digits_are_read_as_people_write_them() {
+        let sas = Sas::parse("007 913").unwrap();
+        assert_eq!(sas.to_string(), "007913");
+        assert!(sas.ct_eq(&Sas::parse(" 0 0 7 9 1 3 ").unwrap()));
+        assert!(!sas.ct_eq(&Sas::parse("007914").unwrap()));
+        for text in [
+            "",
+            "00791",
+            "0079133",
+            "00791a",
+            "+07913",
+            "007-913",
+            "００７９１３",
+        ] {
+            assert!(Sas::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -118,6 +118,11 @@ fn check_config(path: &Path) -> Result<(), CommandError> {
     for (key, missing) in config.missing_files() {
         writeln!(out, "not there yet: {key} = {}", missing.display())?;
     }
-    writeln!(out, "{} is good: {} actions.", path.display(), catalogue.actions().count())?;
+    writeln!(
+        out,
+        "{} is good: {} actions.",
+        path.display(),
+        catalogue.actions().count()
+    )?;
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod edge;
+pub mod entropy;
 pub mod http;
 pub mod keys;
 pub mod rpc;

@@ -95,10 +95,14 @@ impl StartError {
 /// `catalogue.*`.
 pub fn load_catalogue(config: &Config) -> Result<Catalogue, StartError> {
     let path = &config.actions_file;
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| StartError::ActionsFile { path: path.clone(), source })?;
-    let bounds =
-        LifetimeBounds { min_s: config.step_up.min_lifetime_s, max_s: config.step_up.max_lifetime_s };
+    let text = std::fs::read_to_string(path).map_err(|source| StartError::ActionsFile {
+        path: path.clone(),
+        source,
+    })?;
+    let bounds = LifetimeBounds {
+        min_s: config.step_up.min_lifetime_s,
+        max_s: config.step_up.max_lifetime_s,
+    };
     Ok(Catalogue::parse(&text, bounds)?)
 }
 
@@ -108,14 +112,28 @@ fn open(config: Config) -> Result<(Daemon, Clock), StartError> {
     let root = read_root_key(&config.keys.root_public_key_file)?;
     let db = Db::open(&config.store.path, Options::default())?;
     let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &sealer, root)?;
-    let facts = Arc::new(Facts { config, catalogue, keys, sealer, restore_epoch: 0 });
+    let facts = Arc::new(Facts {
+        config,
+        catalogue,
+        keys,
+        sealer,
+        restore_epoch: 0,
+    });
     let known = Arc::clone(&facts);
     let (check, issuer, seen) = db.read_blocking("open", move |tx| {
         let mut rows = Rows::new(tx, &known.sealer);
         let check = meta::load(&mut rows, bootstrap::CHECK_VALUE)?;
-        Ok::<_, Fault>((check, meta::load(&mut rows, bootstrap::ISSUER)?, meta::last_seen(&mut rows)?))
+        Ok::<_, Fault>((
+            check,
+            meta::load(&mut rows, bootstrap::ISSUER)?,
+            meta::last_seen(&mut rows)?,
+        ))
     })?;
-    if facts.sealer.verify_check_value(&check.unwrap_or_default()).is_err() {
+    if facts
+        .sealer
+        .verify_check_value(&check.unwrap_or_default())
+        .is_err()
+    {
         return Err(StartError::WrongMasterKey);
     }
     let issuer = String::from_utf8_lossy(&issuer.unwrap_or_default()).into_owned();
@@ -136,7 +154,7 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
     banners(&daemon.facts.config);
     let (stop, stopping) = watch::channel(false);
     let shared = Arc::new(Shared {
-        nonces: process_nonces(),
+        nonces: Nonces::new(&mut crate::entropy::system()),
         daemon,
         clock,
         credentials: Credentials::default(),
@@ -161,16 +179,15 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
     Ok(served?)
 }
 
-#[expect(clippy::disallowed_types, reason = "the key of this process's nonces is drawn at start")]
-fn process_nonces() -> Nonces {
-    Nonces::new(&mut rand_core::OsRng)
-}
-
 fn banners(config: &Config) {
     if config.profile.demonstration {
-        tracing::warn!("DEMONSTRATION PROFILE: short lifetimes, no quarantine, specimen documents accepted; not for real people");
+        tracing::warn!(
+            "DEMONSTRATION PROFILE: short lifetimes, no quarantine, specimen documents accepted; not for real people"
+        );
     }
-    tracing::warn!("key attestation is off: every key counts as `swk`, and levels come from the channel alone");
+    tracing::warn!(
+        "key attestation is off: every key counts as `swk`, and levels come from the channel alone"
+    );
 }
 
 async fn routes(shared: &Arc<Shared>) -> Routes {
@@ -181,7 +198,9 @@ async fn routes(shared: &Arc<Shared>) -> Routes {
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1();
-    let layer = tower::ServiceBuilder::new().layer(CallerLayer(Arc::clone(shared))).into_inner();
+    let layer = tower::ServiceBuilder::new()
+        .layer(CallerLayer(Arc::clone(shared)))
+        .into_inner();
     let mut routes = Routes::builder();
     macro_rules! serve {
         ($server:ident, $service:expr) => {

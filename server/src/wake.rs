@@ -23,14 +23,22 @@ pub struct Wake<K: Eq + Hash + Clone> {
 impl<K: Eq + Hash + Clone> Wakes<K> {
     /// Nobody watches yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { channels: Mutex::new(HashMap::new()) })
+        Arc::new(Self {
+            channels: Mutex::new(HashMap::new()),
+        })
     }
 
     /// Listens for a key until dropped.
     pub fn listen(self: &Arc<Self>, key: K) -> Wake<K> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = channels.entry(key.clone()).or_insert_with(|| watch::channel(()).0);
-        Wake { receiver: Some(sender.subscribe()), key, wakes: Arc::clone(self) }
+        let sender = channels
+            .entry(key.clone())
+            .or_insert_with(|| watch::channel(()).0);
+        Wake {
+            receiver: Some(sender.subscribe()),
+            key,
+            wakes: Arc::clone(self),
+        }
     }
 
     /// Wakes those who listen for a key.
@@ -58,7 +66,10 @@ impl<K: Eq + Hash + Clone> Drop for Wake<K> {
     fn drop(&mut self) {
         let mut channels = self.wakes.channels.lock().unwrap_or_else(PoisonError::into_inner);
         self.receiver = None;
-        if channels.get(&self.key).is_some_and(|sender| sender.receiver_count() == 0) {
+        if channels
+            .get(&self.key)
+            .is_some_and(|sender| sender.receiver_count() == 0)
+        {
             channels.remove(&self.key);
         }
     }

@@ -200,3 +200,174 @@ fn unlock_cipher(
         UnboundKey::new(&AES_256_GCM, unlock_key.as_slice()).ok()?,
     ))
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use crate::{
+        encoding::hex,
+        keys::Signer,
+        oprf::{OprfKey, blind},
+        pin::Pin,
+        testing::{SeededRng, key},
+    };
+
+    const SECRET: [u8; 32] = [5; 32];
+    const DEVICE: DeviceId = DeviceId::from_bytes([1; 16]);
+
+    /// The OPRF's output for a PIN under one fixed key.
+    fn output(digits: &str) -> OprfOutput {
+        let (state, blinded) = blind(&Pin::enter(digits).unwrap(), &mut SeededRng::new(3)).unwrap();
+        state
+            .finalize(&OprfKey::from_bytes(&[7; 32]).unwrap().evaluate(&blinded))
+            .unwrap()
+    }
+
+    fn wrapped() -> WrappedKey {
+        let rng = &mut SeededRng::new(4);
+        wrap(
+            &key(1),
+            &output("482913"),
+            &SECRET,
+            &DEVICE,
+            1,
+            Argon2Cost::LOWEST,
+            rng,
+        )
+        .unwrap()
+    }
+
+    fn refusal(wrapped: &WrappedKey) -> UnwrapError {
+        unwrap(wrapped, &output("482913"), &SECRET, &DEVICE, 1)
+            .map(|_| ())
+            .unwrap_err()
+    }
+
+    #[test]
+    fn the_right_pin_unwraps() {
+        let unwrapped = unwrap(&wrapped(), &output("482913"), &SECRET, &DEVICE, 1).unwrap();
+        assert_eq!(unwrapped.public_key(), key(1).public_key());
+        assert_eq!(unwrapped.to_scalar(), key(1).to_scalar());
+    }
+
+    #[test]
+    fn anything_else_is_a_wrong_pin() {
+        let attempt = |digits, secret: &[u8; 32], device: DeviceId, epoch| {
+            unwrap(&wrapped(), &output(digits), secret, &device, epoch).map(|_| ())
+        };
+        let other_device = DeviceId::from_bytes([2; 16]);
+        assert_eq!(attempt("482913", &SECRET, DEVICE, 1), Ok(()));
+        assert_eq!(attempt("482914", &SECRET, DEVICE, 1), Err(UnwrapError::WrongPin));
+        assert_eq!(attempt("482913", &[6; 32], DEVICE, 1), Err(UnwrapError::WrongPin));
+        assert_eq!(
+            attempt("482913", &SECRET, other_device, 1),
+            Err(UnwrapError::WrongPin)
+        );
+        assert_eq!(attempt("482913", &SECRET, DEVICE, 2), Err(UnwrapError::WrongPin));
+        for byte in 0..wrapped().ciphertext.0.len() {
+            let mut altered = wrapped();
+            altered.ciphertext.0[byte] ^= 1;
+            assert_eq!(refusal(&altered), UnwrapError::WrongPin);
+        }
+        let salted = WrappedKey {
+            salt: B64([0; 16]),
+            ..wrapped()
+        };
+        let cut = WrappedKey {
+            ciphertext: B64Vec(vec![0; 15]),
+            ..wrapped()
+        };
+        let costly = WrappedKey {
+            cost: Argon2Cost {
+                iterations: 2,
+                ..Argon2Cost::LOWEST
+            },
+            ..wrapped()
+        };
+        for altered in [salted, cut, costly] {
+            assert_eq!(refusal(&altered), UnwrapError::WrongPin);
+        }
+    }
+
+    #[test]
+    fn foreign_records_are_refused_before_any_work() {
+        assert_eq!(
+            refusal(&WrappedKey {
+                version: 2,
+                ..wrapped()
+            }),
+            UnwrapError::Record
+        );
+        let costs = [
+            Argon2Cost {
+                memory_kib: u32::MAX,
+                ..Argon2Cost::LOWEST
+            },
+            Argon2Cost {
+                iterations: u32::MAX,
+                ..Argon2Cost::LOWEST
+            },
+            Argon2Cost {
+                iterations: 0,
+                ..Argon2Cost::LOWEST
+            },
+            Argon2Cost {
+                memory_kib: 7,
+                ..Argon2Cost::LOWEST
+            },
+            Argon2Cost {
+                memory_kib: 1024,
+                iterations: 1,
+                lanes: 17,
+            },
+        ];
+        for cost in costs {
+            assert_eq!(
+                refusal(&WrappedKey { cost, ..wrapped() }),
+                UnwrapError::Record,
+                "{cost:?}"
+            );
+            let rng = &mut SeededRng::new(4);
+            assert!(
+                wrap(&key(1), &output("482913"), &SECRET, &DEVICE, 1, cost, rng).is_err(),
+                "{cost:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_wrapping_draws_salt_and_nonce() {
+        let rng = &mut SeededRng::new(4);
+        let mut again = || {
+            wrap(
+                &key(1),
+                &output("482913"),
+                &SECRET,
+                &DEVICE,
+                1,
+                Argon2Cost::LOWEST,
+                rng,
+            )
+            .unwrap()
+        };
+        let (first, second) = (again(), again());
+        assert_ne!(first.salt, second.salt);
+        assert_ne!(first.nonce, second.nonce);
+        assert_ne!(first.ciphertext, second.ciphertext);
+    }
+
+    /// A record that a phone may hold today stays readable.
+    #[test]
+    fn records_of_version_1_stay_readable() {
+        let json = serde_json::to_string(&wrapped()).unwrap();
+        assert_eq!(serde_json::from_str::<WrappedKey>(&json).unwrap(), wrapped());
+        assert_eq!(json, "PINNED");
+        assert!(!json.contains(&hex(key(1).to_scalar().as_slice())));
+    }
+}

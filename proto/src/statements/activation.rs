@@ -152,3 +152,73 @@ pub enum KeyState {
     /// Signs nothing any more.
     Retired,
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use crate::{
+        keys::Signer,
+        testing::{ISS, key, samples},
+    };
+
+    fn verdict(outer: &Activation, signer: u64) -> Result<(), StatementError> {
+        let compact = jws::sign(outer, &key(signer)).unwrap().into_compact();
+        verify_activation(&compact, key(10).public_key(), ISS).map(|_| ())
+    }
+
+    /// An outer layer by the right possession key around this inner one.
+    fn around(inner: &ActivationKey, signer: u64) -> Result<(), StatementError> {
+        let inner = jws::sign(inner, &key(signer)).unwrap().into_compact();
+        verdict(
+            &Activation {
+                iss: ISS.into(),
+                inner,
+            },
+            10,
+        )
+    }
+
+    #[test]
+    fn both_layers_verify() {
+        let compact = jws::sign(&samples::activation(), &key(10))
+            .unwrap()
+            .into_compact();
+        let (outer, inner) = verify_activation(&compact, key(10).public_key(), ISS).unwrap();
+        assert_eq!(inner.claims(), &samples::activation_key());
+        assert_eq!(inner.compact(), outer.claims().inner);
+        assert_eq!(around(&samples::attested_activation_key(), 11), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_layer_is_refused() {
+        let inner = samples::activation_key();
+        assert_eq!(verdict(&samples::activation(), 11), Err(StatementError::Key));
+        assert_eq!(around(&inner, 10), Err(StatementError::Key));
+        let other_possession = ActivationKey {
+            possession_key: key(12).public_key().clone(),
+            ..inner.clone()
+        };
+        assert_eq!(around(&other_possession, 11), Err(StatementError::Binding));
+        let other_approval = ActivationKey {
+            approval_key: key(12).public_key().clone(),
+            ..inner.clone()
+        };
+        assert_eq!(around(&other_approval, 11), Err(StatementError::Key));
+        let other_issuer = ActivationKey {
+            iss: "https://other.example".into(),
+            ..inner
+        };
+        assert_eq!(around(&other_issuer, 11), Err(StatementError::Issuer));
+        let empty = Activation {
+            iss: ISS.into(),
+            inner: String::new(),
+        };
+        assert_eq!(verdict(&empty, 10), Err(StatementError::Malformed));
+    }
+}

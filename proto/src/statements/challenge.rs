@@ -101,3 +101,58 @@ pub enum MatchMode {
     /// The code of the backend's page.
     EnterCode,
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use crate::encoding::hex;
+
+    fn document(rows: &[[&str; 2]]) -> Display {
+        let row = |[label, value]: &[&str; 2]| DisplayRow {
+            label: (*label).into(),
+            value: (*value).into(),
+        };
+        Display {
+            locale: "fr".into(),
+            title: "Acheter une formation".into(),
+            rows: rows.iter().map(row).collect(),
+        }
+    }
+
+    #[test]
+    fn the_digest_is_pinned() {
+        // Computed with Python's hashlib.
+        let expected = "c69e12f0a047e8db50fb06a8be16f280f27832acbb00f50fcb5736868ff75c71";
+        assert_eq!(hex(&document(&[["Prix", "1 499,00 EUR"]]).sha256()), expected);
+    }
+
+    #[test]
+    fn the_digest_tells_every_document_apart() {
+        let documents = [
+            document(&[]),
+            document(&[["a", "b"]]),
+            document(&[["ab", ""]]),
+            document(&[["a", "b"], ["c", "d"]]),
+            document(&[["c", "d"], ["a", "b"]]),
+            Display {
+                title: "Acheter".into(),
+                ..document(&[])
+            },
+            Display {
+                locale: "en".into(),
+                ..document(&[])
+            },
+        ];
+        for (index, one) in documents.iter().enumerate() {
+            for other in &documents[..index] {
+                assert_ne!(one.sha256(), other.sha256());
+            }
+        }
+    }
+}

@@ -106,3 +106,33 @@ impl From<Proof> for Wire {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use crate::{
+        jws,
+        testing::{key, samples},
+    };
+
+    #[test]
+    fn the_phone_is_named_before_the_key_is_known() {
+        let proof = jws::sign(&samples::proof(), &key(1)).unwrap();
+        assert_eq!(
+            Proof::unverified_device(proof.compact()),
+            Ok(samples::device_id())
+        );
+        let refusal = jws::sign(&samples::refusal(), &key(1)).unwrap();
+        assert_eq!(
+            Proof::unverified_device(refusal.compact()),
+            Err(StatementError::Type)
+        );
+        assert_eq!(Proof::unverified_device(""), Err(StatementError::Malformed));
+    }
+}

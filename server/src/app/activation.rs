@@ -15,6 +15,7 @@ use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, Evaluated, Offered, State};
 use crate::domain::attempts::Attempts;
 use crate::domain::device::{Device, KeyStorage, State as DeviceState};
+use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::secret::{Bytes, Secret};
 use crate::store::record::Stored;
@@ -55,7 +56,9 @@ pub fn issue(
     }
     let secret = ActivationSecret::random(&mut s.rng());
     let (id, code) = (secret.activation_id(), secret.code().to_string());
-    let expires_at = s.now.plus_s(i64::from(profile_of(s, channel)?.activation_lifetime_s));
+    let expires_at = s
+        .now
+        .plus_s(i64::from(profile_of(s, channel)?.activation_lifetime_s));
     s.rows.insert(&Activation {
         id,
         subject_id,
@@ -69,12 +72,25 @@ pub fn issue(
     })?;
     s.audit(issued_by, "issue_activation", id, "ok")?;
     let issuer = s.facts.issuer().to_owned();
-    let uri = ActivationUri { secret, issuer, root_key: s.facts.keys.root_public().clone() };
-    Ok(Issued { id, code, uri: uri.to_text().to_string(), expires_at })
+    let uri = ActivationUri {
+        secret,
+        issuer,
+        root_key: s.facts.keys.root_public().clone(),
+    };
+    Ok(Issued {
+        id,
+        code,
+        uri: uri.to_text().to_string(),
+        expires_at,
+    })
 }
 
 fn profile_of<'a>(s: &Scope<'a, '_>, channel: ChannelName) -> Result<&'a ChannelProfile> {
-    s.facts.config.channels.profile(channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())
+    s.facts
+        .config
+        .channels
+        .profile(channel)
+        .ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())
 }
 
 fn profile_named<'a>(s: &Scope<'a, '_>, channel: &str) -> Result<&'a ChannelProfile> {
@@ -115,7 +131,9 @@ pub fn begin(s: &mut Scope<'_, '_>, id: ActivationId, key: &PublicKey, mac: &[u8
         iat: s.now,
         exp: found.expires_at,
     };
-    let offer = jws::sign(&claims, s.facts.keys.challenge()).map_err(Fault::internal)?.into_compact();
+    let offer = jws::sign(&claims, s.facts.keys.challenge())
+        .map_err(Fault::internal)?
+        .into_compact();
     let offered = Offered {
         device_id,
         possession_key: Bytes(*key.as_sec1()),
@@ -123,7 +141,10 @@ pub fn begin(s: &mut Scope<'_, '_>, id: ActivationId, key: &PublicKey, mac: &[u8
         sas_nonce: Secret::new(sas_nonce),
         offer: offer.clone(),
     };
-    found.state = State::Begun { offered, evaluated: None };
+    found.state = State::Begun {
+        offered,
+        evaluated: None,
+    };
     s.rows.update(&mut found)?;
     s.audit(&device_id.to_string(), "begin_activation", id, "ok")?;
     Ok(offer)
@@ -148,12 +169,17 @@ pub fn proof_key(s: &mut Scope<'_, '_>, id: ActivationId) -> Result<(DeviceId, [
 pub fn evaluate(s: &mut Scope<'_, '_>, id: ActivationId, element: [u8; 32]) -> Result<OprfKey> {
     let mut found = load(s, id)?;
     found.require_alive(s.now)?;
-    let State::Begun { evaluated, .. } = &mut found.state else { return fault::ACTIVATION_STATE.broken() };
+    let State::Begun { evaluated, .. } = &mut found.state else {
+        return fault::ACTIVATION_STATE.broken();
+    };
     if let Some(known) = evaluated.as_ref().filter(|known| known.element.0 == element) {
         return OprfKey::from_bytes(known.oprf_key.expose()).map_err(Fault::internal);
     }
     let key = OprfKey::random(&mut s.rng()).map_err(Fault::internal)?;
-    *evaluated = Some(Evaluated { oprf_key: Secret::new(*key.to_bytes()), element: Bytes(element) });
+    *evaluated = Some(Evaluated {
+        oprf_key: Secret::new(*key.to_bytes()),
+        element: Bytes(element),
+    });
     s.rows.update(&mut found)?;
     Ok(key)
 }
@@ -182,12 +208,23 @@ pub fn finish(
     let finished = keys_digest(claims);
     let required = profile_named(s, &found.channel)?.sas_confirmation;
     match &found.state {
-        State::AwaitingConfirmation { sas_nonce, finished: known, .. }
-        | State::Confirmed { sas_nonce, finished: known, .. } => {
+        State::AwaitingConfirmation {
+            sas_nonce,
+            finished: known,
+            ..
+        }
+        | State::Confirmed {
+            sas_nonce,
+            finished: known,
+            ..
+        } => {
             if known.0 != finished {
                 return fault::ACTIVATION_USED.broken();
             }
-            return Ok(Finished { sas_nonce: *sas_nonce.expose(), confirmation_required: required });
+            return Ok(Finished {
+                sas_nonce: *sas_nonce.expose(),
+                confirmation_required: required,
+            });
         }
         State::Begun { .. } => {}
         _ => return fault::ACTIVATION_STATE.broken(),
@@ -195,7 +232,9 @@ pub fn finish(
     let State::Begun { offered, evaluated } = std::mem::replace(&mut found.state, State::Revoked) else {
         return fault::ACTIVATION_STATE.broken();
     };
-    let Some(evaluated) = evaluated else { return fault::ACTIVATION_STATE.broken() };
+    let Some(evaluated) = evaluated else {
+        return fault::ACTIVATION_STATE.broken();
+    };
     let offer_sha256 = sha256(&offered.offer);
     if claims.activation_id != id
         || claims.device_id != offered.device_id
@@ -212,16 +251,30 @@ pub fn finish(
     let mut phone = new_device(s, &found, offered, evaluated, claims, outer)?;
     found.state = if required {
         let sas_nonce = Secret::new(sas_nonce);
-        State::AwaitingConfirmation { device_id, possession_key, sas_nonce, finished: Bytes(finished), sas: digits }
+        State::AwaitingConfirmation {
+            device_id,
+            possession_key,
+            sas_nonce,
+            finished: Bytes(finished),
+            sas: digits,
+        }
     } else {
         accept(s, &found, &mut phone)?;
-        State::Confirmed { device_id, possession_key, sas_nonce: Secret::new(sas_nonce), finished: Bytes(finished) }
+        State::Confirmed {
+            device_id,
+            possession_key,
+            sas_nonce: Secret::new(sas_nonce),
+            finished: Bytes(finished),
+        }
     };
     s.rows.update(&mut found)?;
     phone.schedule(&s.facts.attempt_limits());
     s.rows.insert(&phone)?;
     s.audit(&device_id.to_string(), "finish_activation", id, "ok")?;
-    Ok(Finished { sas_nonce, confirmation_required: required })
+    Ok(Finished {
+        sas_nonce,
+        confirmation_required: required,
+    })
 }
 
 fn digits_of(s: &Scope<'_, '_>, claims: &ActivationKey, offer: &[u8; 32], sas_nonce: &[u8; 32]) -> String {
@@ -266,7 +319,10 @@ fn new_device(
 /// The device counts from here, after its quarantine; the case is done.
 fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<()> {
     let alive = device::alive_of_subject(&mut s.rows, found.subject_id)?;
-    if alive.iter().any(|other| other.id != phone.id && other.state != DeviceState::AwaitingConfirmation) {
+    if alive
+        .iter()
+        .any(|other| other.id != phone.id && other.state != DeviceState::AwaitingConfirmation)
+    {
         return fault::ALREADY_ENROLLED.broken();
     }
     let quarantine_s = i64::from(profile_named(s, &found.channel)?.quarantine_s);
@@ -312,7 +368,14 @@ pub fn view(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId) -> Result<View
 pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sas) -> Result<View> {
     let mut found = of_actor(s, actor, id)?;
     found.require_alive(s.now)?;
-    let State::AwaitingConfirmation { device_id, possession_key, sas_nonce, finished, sas } = &found.state else {
+    let State::AwaitingConfirmation {
+        device_id,
+        possession_key,
+        sas_nonce,
+        finished,
+        sas,
+    } = &found.state
+    else {
         return fault::ACTIVATION_STATE.broken();
     };
     let right = Sas::parse(sas).is_ok_and(|right| right.ct_eq(digits));
@@ -333,7 +396,12 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
         if matches!(found.state, State::Revoked) {
             phone.revoke(s.now);
         }
-        Some(fault::SAS_WRONG.fault().on("code").because(format!("Tries left: {}.", found.tries_left())))
+        Some(
+            fault::SAS_WRONG
+                .fault()
+                .on("code")
+                .because(format!("Tries left: {}.", found.tries_left())),
+        )
     };
     s.save_device(&mut phone)?;
     s.rows.update(&mut found)?;
@@ -355,18 +423,27 @@ fn view_of(s: &mut Scope<'_, '_>, found: &Activation, refused: Option<Fault>) ->
         State::Confirmed { device_id, .. } => device::load(&mut s.rows, *device_id)?.map(|phone| phone.state),
         _ => None,
     };
-    let state = if found.is_overdue(s.now) { "expired" } else { found.state.as_str() };
+    let state = if found.is_overdue(s.now) {
+        "expired"
+    } else {
+        found.state.as_str()
+    };
     let tries_left = found.tries_left();
-    Ok(View { id: found.id, state, tries_left, expires_at: found.expires_at, device, refused })
+    Ok(View {
+        id: found.id,
+        state,
+        tries_left,
+        expires_at: found.expires_at,
+        device,
+        refused,
+    })
 }
 
 fn keys_digest(claims: &ActivationKey) -> [u8; 32] {
-    let keys = [claims.possession_key.as_sec1().as_slice(), claims.approval_key.as_sec1().as_slice()].concat();
+    let keys = [
+        claims.possession_key.as_sec1().as_slice(),
+        claims.approval_key.as_sec1().as_slice(),
+    ]
+    .concat();
     sha256(keys)
-}
-
-fn sha256(data: impl AsRef<[u8]>) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, data.as_ref()).as_ref());
-    out
 }

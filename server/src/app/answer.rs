@@ -5,11 +5,11 @@ use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::{self, Verified};
 use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
-use ring::digest;
 
 use super::{Scope, challenge, lift};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::Device;
+use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::subject::Block;
 use crate::store::record::Stored;
@@ -40,7 +40,9 @@ pub fn answer(
     approval: &Verified<Approval>,
 ) -> Result<Outcome> {
     let limits = s.facts.attempt_limits();
-    let Some(mut phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     phone.settle(s.now, &limits);
     let challenge = challenge::of_device(s, device_id, id)?;
     let claims = approval.claims();
@@ -51,11 +53,22 @@ pub fn answer(
         return fault::APPROVAL_MISMATCH.broken();
     }
     let attempts_left = phone.attempts.left(s.now, &limits);
-    if let State::Approved { .. } | State::Failed { approval: Some(_), .. } = challenge.state {
-        return Ok(Outcome { challenge: challenge.record, attempts_left, refused: None });
+    if let State::Approved { .. }
+    | State::Failed {
+        approval: Some(_), ..
+    } = challenge.state
+    {
+        return Ok(Outcome {
+            challenge: challenge.record,
+            attempts_left,
+            refused: None,
+        });
     }
     phone.require_active()?;
-    phone.attempts = phone.attempts.clone().credit(claims.evaluation, id, claims.element_sha256.0)?;
+    phone.attempts = phone
+        .attempts
+        .clone()
+        .credit(claims.evaluation, id, claims.element_sha256.0)?;
     let right_code = challenge.matches(&claims.match_code);
     let open = challenge.require_open(s.now);
     if open.is_ok() && !right_code {
@@ -64,15 +77,26 @@ pub fn answer(
     s.save_device(&mut phone)?;
     let attempts_left = phone.attempts.left(s.now, &limits);
     if let Err(refused) = open {
-        return Ok(Outcome { challenge: challenge.record, attempts_left, refused: Some(refused) });
+        return Ok(Outcome {
+            challenge: challenge.record,
+            attempts_left,
+            refused: Some(refused),
+        });
     }
     let challenge = if right_code {
         approve(s, challenge, &phone, approval)?
     } else {
-        let state = State::Failed { at: s.now, approval: Some(approval.compact().to_owned()) };
+        let state = State::Failed {
+            at: s.now,
+            approval: Some(approval.compact().to_owned()),
+        };
         challenge::conclude(s, challenge, state, &device_id.to_string())?
     };
-    Ok(Outcome { challenge: challenge.record, attempts_left, refused: None })
+    Ok(Outcome {
+        challenge: challenge.record,
+        attempts_left,
+        refused: None,
+    })
 }
 
 fn approve(
@@ -83,8 +107,12 @@ fn approve(
 ) -> Result<Stored<Challenge>> {
     let assertion_expires_at = s.now.plus_s(ASSERTION_LIFETIME_S);
     let assertion = mint(s, &challenge, phone, approval)?;
-    let state =
-        State::Approved { at: s.now, approval: approval.compact().to_owned(), assertion, assertion_expires_at };
+    let state = State::Approved {
+        at: s.now,
+        approval: approval.compact().to_owned(),
+        assertion,
+        assertion_expires_at,
+    };
     let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
     if let Purpose::Lift { relying_party_id } = &challenge.purpose {
         lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
@@ -98,7 +126,10 @@ fn mint(
     phone: &Device,
     approval: &Verified<Approval>,
 ) -> Result<String> {
-    let shown = s.facts.keys.reopen_challenge(&challenge.statement, s.facts.issuer())?;
+    let shown = s
+        .facts
+        .keys
+        .reopen_challenge(&challenge.statement, s.facts.issuer())?;
     let display_sha256 = B64(shown.display.sha256());
     let claims = statements::Assertion {
         iss: s.facts.issuer().to_owned(),
@@ -107,7 +138,9 @@ fn mint(
         jti: paraphe_proto::encoding::base64url(&s.random::<16>()),
         txn: challenge.id,
         acr: phone.acr.as_str().to_owned(),
-        amr: ["pin", phone.key_storage.amr(), "pop", "mfa"].map(str::to_owned).to_vec(),
+        amr: ["pin", phone.key_storage.amr(), "pop", "mfa"]
+            .map(str::to_owned)
+            .to_vec(),
         auth_time: s.now,
         iat: s.now,
         exp: s.now.plus_s(ASSERTION_LIFETIME_S),
@@ -136,7 +169,9 @@ pub fn refuse(
     refusal: &Verified<Refusal>,
 ) -> Result<Outcome> {
     let limits = s.facts.attempt_limits();
-    let Some(mut phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     phone.settle(s.now, &limits);
     phone.require_may_refuse()?;
     let challenge = challenge::of_device(s, device_id, id)?;
@@ -149,7 +184,11 @@ pub fn refuse(
     }
     let attempts_left = phone.attempts.left(s.now, &limits);
     if let State::Denied { .. } | State::Reported { .. } = challenge.state {
-        return Ok(Outcome { challenge: challenge.record, attempts_left, refused: None });
+        return Ok(Outcome {
+            challenge: challenge.record,
+            attempts_left,
+            refused: None,
+        });
     }
     challenge.require_open(s.now)?;
     let (at, compact) = (s.now, refusal.compact().to_owned());
@@ -161,7 +200,11 @@ pub fn refuse(
     if claims.decision == RefusalDecision::NotMe {
         report(s, &challenge)?;
     }
-    Ok(Outcome { challenge: challenge.record, attempts_left, refused: None })
+    Ok(Outcome {
+        challenge: challenge.record,
+        attempts_left,
+        refused: None,
+    })
 }
 
 fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<()> {
@@ -175,7 +218,10 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<()> {
         since: s.now,
     };
     let mut blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;
-    if !blocks.iter().any(|known| known.relying_party_id == block.relying_party_id) {
+    if !blocks
+        .iter()
+        .any(|known| known.relying_party_id == block.relying_party_id)
+    {
         s.rows.insert(&block)?;
         blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;
     }
@@ -190,10 +236,4 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<()> {
         s.audit("paraphed", "freeze", challenge.subject_id, "ok")?;
     }
     Ok(())
-}
-
-fn sha256(data: impl AsRef<[u8]>) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, data.as_ref()).as_ref());
-    out
 }

@@ -62,7 +62,10 @@ pub fn bootstrap(
         .into_iter()
         .map(|name| {
             let (operator, activation) = operator::create(s, ACTOR, name, &roles, ChannelName::Init)?;
-            Ok(FirstAdministrator { name: operator.name, activation })
+            Ok(FirstAdministrator {
+                name: operator.name,
+                activation,
+            })
         })
         .collect()
 }

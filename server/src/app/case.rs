@@ -55,29 +55,53 @@ pub struct RecordCommand {
 /// `mrz.refused`, `document.expired`, `evidence.checks_missing`, `case.*`; nothing is stored then.
 pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> Result<Case> {
     let found = of_clerk(s, clerk, cmd.case_id)?;
-    let evidence = if cmd.accepted { Some(examine(s, &found, cmd)?) } else { None };
+    let evidence = if cmd.accepted {
+        Some(examine(s, &found, cmd)?)
+    } else {
+        None
+    };
     let mut recorded = found.try_map(|case| case.record(evidence))?;
     s.rows.update(&mut recorded)?;
-    s.audit(&clerk.to_string(), "record_evidence", cmd.case_id, recorded.state.as_str())?;
+    s.audit(
+        &clerk.to_string(),
+        "record_evidence",
+        cmd.case_id,
+        recorded.state.as_str(),
+    )?;
     Ok(recorded.record)
 }
 
 fn examine(s: &Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Evidence> {
-    let today = time::OffsetDateTime::from_unix_timestamp(s.now.as_secs()).map_err(Fault::internal)?.date();
+    let today = time::OffsetDateTime::from_unix_timestamp(s.now.as_secs())
+        .map_err(Fault::internal)?
+        .date();
     let document = mrz::parse(&cmd.mrz, today)
         .map_err(|error| fault::MRZ_REFUSED.fault().on("mrz").because(error.to_string()))?;
     let specimen = s.facts.config.profile.demonstration && document.issuing_state == "UTO";
     if document.expiry_date < today.to_string() && !specimen {
-        return Err(fault::DOCUMENT_EXPIRED.fault().on("mrz").because(format!("On {}.", document.expiry_date)));
+        return Err(fault::DOCUMENT_EXPIRED
+            .fault()
+            .on("mrz")
+            .because(format!("On {}.", document.expiry_date)));
     }
     PivotIdentity::of_document(&document, &cmd.birthplace).map_err(|error| {
-        let field = if error.field() == "birthplace" { "birthplace" } else { "mrz" };
+        let field = if error.field() == "birthplace" {
+            "birthplace"
+        } else {
+            "mrz"
+        };
         Fault::field(field, error.to_string())
     })?;
-    let channel = ChannelName::from_name(&case.channel).and_then(|name| s.facts.config.channels.profile(name));
-    let needed = channel.map(|profile| profile.checks.as_slice()).unwrap_or_default();
-    let missing: Vec<&str> =
-        needed.iter().filter(|check| !cmd.checks.contains(check)).map(|check| check.as_str()).collect();
+    let channel =
+        ChannelName::from_name(&case.channel).and_then(|name| s.facts.config.channels.profile(name));
+    let needed = channel
+        .map(|profile| profile.checks.as_slice())
+        .unwrap_or_default();
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|check| !cmd.checks.contains(check))
+        .map(|check| check.as_str())
+        .collect();
     if !missing.is_empty() {
         let detail = format!("Missing: {}.", missing.join(", "));
         return Err(fault::CHECKS_MISSING.fault().on("checks").because(detail));
@@ -127,7 +151,10 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Iss
     .map_err(Fault::internal)?;
     let subject_id = person(s, &identity)?;
     let alive = device::alive_of_subject(&mut s.rows, subject_id)?;
-    if alive.iter().any(|phone| phone.state != crate::domain::device::State::AwaitingConfirmation) {
+    if alive
+        .iter()
+        .any(|phone| phone.state != crate::domain::device::State::AwaitingConfirmation)
+    {
         return fault::ALREADY_ENROLLED.broken();
     }
     let channel = ChannelName::from_name(&found.channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?;
@@ -176,5 +203,7 @@ pub fn view(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId, any: bool) -> 
 
 fn of_clerk(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Stored<Case>> {
     let found = case::load(&mut s.rows, id)?;
-    found.filter(|case| case.opened_by == clerk).ok_or_else(|| fault::CASE_NOT_FOUND.fault())
+    found
+        .filter(|case| case.opened_by == clerk)
+        .ok_or_else(|| fault::CASE_NOT_FOUND.fault())
 }

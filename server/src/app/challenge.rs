@@ -92,5 +92,9 @@ pub const VERDICT_PAGE: i64 = 100;
 pub fn pending(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<Vec<Challenge>> {
     let pending = challenge::pending_of_device(&mut s.rows, device_id)?;
     let now = s.now;
-    Ok(pending.into_iter().map(|stored| stored.record).filter(|challenge| challenge.is_open(now)).collect())
+    Ok(pending
+        .into_iter()
+        .map(|stored| stored.record)
+        .filter(|challenge| challenge.is_open(now))
+        .collect())
 }

@@ -63,16 +63,25 @@ fn devices(s: &mut Scope<'_, '_>, swept: &mut Swept) -> Result<()> {
     for mut phone in store::device::due(&mut s.rows, s.now, STEP)? {
         phone.settle(s.now, &limits);
         s.save_device(&mut phone)?;
-        let verb = if let DeviceState::Locked { .. } = phone.state { "lock" } else { "end_quarantine" };
+        let verb = if let DeviceState::Locked { .. } = phone.state {
+            "lock"
+        } else {
+            "end_quarantine"
+        };
         s.audit("paraphed", verb, phone.id, "ok")?;
         if verb == "lock" {
             for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
                 let state = if pending.is_open(s.now) {
-                    State::Failed { at: s.now, approval: None }
+                    State::Failed {
+                        at: s.now,
+                        approval: None,
+                    }
                 } else {
                     State::Expired { at: s.now }
                 };
-                swept.concluded.push(challenge::conclude(s, pending, state, "paraphed")?.record);
+                swept
+                    .concluded
+                    .push(challenge::conclude(s, pending, state, "paraphed")?.record);
             }
         }
     }

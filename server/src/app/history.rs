@@ -19,8 +19,12 @@ pub fn history(
     skip: i64,
     size: i64,
 ) -> Result<(Vec<Challenge>, bool)> {
-    let Some(phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
-    let since = s.now.plus_s(-i64::from(s.facts.config.retention.history_days).saturating_mul(86_400));
+    let Some(phone) = device::load(&mut s.rows, device_id)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
+    let since = s
+        .now
+        .plus_s(-i64::from(s.facts.config.retention.history_days).saturating_mul(86_400));
     let mut page = challenge::history(&mut s.rows, phone.subject_id, since, size.saturating_add(1), skip)?;
     let more = i64::try_from(page.len()).is_ok_and(|count| count > size);
     page.truncate(usize::try_from(size).unwrap_or(0));
@@ -47,7 +51,9 @@ pub struct DeviceView {
 /// Those of the store.
 pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> {
     let limits = s.facts.attempt_limits();
-    let Some(mut phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     phone.settle(s.now, &limits);
     let mut blocked = Vec::new();
     for block in subject::blocks(&mut s.rows, phone.subject_id)? {

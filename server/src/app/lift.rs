@@ -21,16 +21,22 @@ const EVERYTHING: &str = "paraphe.lift_everything";
 /// # Errors
 /// `lift.nothing`, `device.not_active`, `request.too_many`.
 pub fn lift(s: &mut Scope<'_, '_>, device_id: DeviceId, relying_party_id: Option<&str>) -> Result<Challenge> {
-    let Some(mut phone) = device::load(&mut s.rows, device_id)? else { return fault::UNAUTHENTICATED.broken() };
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     phone.settle(s.now, &s.facts.attempt_limits());
     phone.require_active()?;
     let blocks = subject::blocks(&mut s.rows, phone.subject_id)?;
-    let frozen = subject::load(&mut s.rows, phone.subject_id)?.is_some_and(|person| person.frozen_at.is_some());
+    let frozen =
+        subject::load(&mut s.rows, phone.subject_id)?.is_some_and(|person| person.frozen_at.is_some());
     let (id, parameters) = match relying_party_id {
         Some(id) if blocks.iter().any(|block| block.relying_party_id == id) => {
             let party = relying_party::load(&mut s.rows, id)?;
             let name = party.map_or(id.to_owned(), |party| party.display_name.clone());
-            (ONE, BTreeMap::from([("what".to_owned(), ParameterValue::Text(name))]))
+            (
+                ONE,
+                BTreeMap::from([("what".to_owned(), ParameterValue::Text(name))]),
+            )
         }
         None if frozen || !blocks.is_empty() => (EVERYTHING, BTreeMap::new()),
         _ => return fault::LIFT_NOTHING.broken(),
@@ -41,7 +47,10 @@ pub fn lift(s: &mut Scope<'_, '_>, device_id: DeviceId, relying_party_id: Option
         return Err(fault::REQUESTS_EXHAUSTED.fault().retry_after(600));
     }
     let facts = s.facts;
-    let action = facts.catalogue.action(id).ok_or_else(|| Fault::internal("no built-in lift action"))?;
+    let action = facts
+        .catalogue
+        .action(id)
+        .ok_or_else(|| Fault::internal("no built-in lift action"))?;
     let name = pairwise::name_at(s, DAEMON, phone.subject_id)?;
     let key = paraphe_proto::encoding::base64url(&s.random::<16>());
     raise(
@@ -60,7 +69,9 @@ pub fn lift(s: &mut Scope<'_, '_>, device_id: DeviceId, relying_party_id: Option
             idempotency_key: key,
             content: [0; 32],
             quiet: false,
-            purpose: Purpose::Lift { relying_party_id: relying_party_id.map(str::to_owned) },
+            purpose: Purpose::Lift {
+                relying_party_id: relying_party_id.map(str::to_owned),
+            },
         },
     )
 }

@@ -27,7 +27,13 @@ pub fn create(
     require_new(s, name, roles)?;
     let subject_id = SubjectId::random(&mut s.rng());
     let created_at = s.now;
-    s.rows.insert(&Subject { id: subject_id, lookup: None, identity: None, frozen_at: None, created_at })?;
+    s.rows.insert(&Subject {
+        id: subject_id,
+        lookup: None,
+        identity: None,
+        frozen_at: None,
+        created_at,
+    })?;
     let operator = insert(s, actor, name, roles, Credential::Phone { subject_id })?;
     let issued = activation::issue(s, subject_id, None, channel, actor)?;
     Ok((operator, issued))
@@ -45,7 +51,15 @@ pub fn create_service(
     key: &PublicKey,
 ) -> Result<Operator> {
     require_new(s, name, roles)?;
-    insert(s, actor, name, roles, Credential::Key { public_key: Bytes(*key.as_sec1()) })
+    insert(
+        s,
+        actor,
+        name,
+        roles,
+        Credential::Key {
+            public_key: Bytes(*key.as_sec1()),
+        },
+    )
 }
 
 fn insert(
@@ -71,10 +85,16 @@ fn insert(
 fn require_new(s: &mut Scope<'_, '_>, name: &str, roles: &[OperatorRole]) -> Result<()> {
     let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
     if name.len() < 2 || name.len() > 64 || !name.chars().all(safe) {
-        return Err(Fault::field("name", "It must be 2 to 64 characters of a-z 0-9 . -."));
+        return Err(Fault::field(
+            "name",
+            "It must be 2 to 64 characters of a-z 0-9 . -.",
+        ));
     }
     if roles.is_empty() {
-        return Err(Fault::field("roles", "Name at least one of CLERK, SUPERVISOR, SUPPORT, AUDITOR, ADMINISTRATOR."));
+        return Err(Fault::field(
+            "roles",
+            "Name at least one of CLERK, SUPERVISOR, SUPPORT, AUDITOR, ADMINISTRATOR.",
+        ));
     }
     if operator::by_name(&mut s.rows, name)?.is_some() {
         return Err(fault::OPERATOR_EXISTS.fault().on("name"));
@@ -87,7 +107,10 @@ fn require_new(s: &mut Scope<'_, '_>, name: &str, roles: &[OperatorRole]) -> Res
 /// # Errors
 /// Those of the store.
 pub fn list(s: &mut Scope<'_, '_>) -> Result<Vec<Operator>> {
-    Ok(operator::list(&mut s.rows)?.into_iter().map(|stored| stored.record).collect())
+    Ok(operator::list(&mut s.rows)?
+        .into_iter()
+        .map(|stored| stored.record)
+        .collect())
 }
 
 /// Disables an operator and ends their sessions. Repeating it finds them disabled.
@@ -123,7 +146,10 @@ pub fn register_terminal(
 ) -> Result<Terminal> {
     let bytes = paraphe_proto::encoding::from_base64url(thumbprint).unwrap_or_default();
     if bytes.len() != 32 {
-        return Err(Fault::field("thumbprint", "It must be the 43 characters that `paraphe terminal` prints."));
+        return Err(Fault::field(
+            "thumbprint",
+            "It must be the 43 characters that `paraphe terminal` prints.",
+        ));
     }
     let label = crate::domain::text::PlainText::parse(label, 64)
         .map_err(|error| Fault::field("label", format!("It must be 1 to 64 plain characters: {error}.")))?;
@@ -131,7 +157,11 @@ pub fn register_terminal(
         return Err(fault::TERMINAL_EXISTS.fault().on("thumbprint"));
     }
     let registered_at: Timestamp = s.now;
-    let terminal = Terminal { thumbprint: thumbprint.to_owned(), label: label.into_string(), registered_at };
+    let terminal = Terminal {
+        thumbprint: thumbprint.to_owned(),
+        label: label.into_string(),
+        registered_at,
+    };
     s.rows.insert(&terminal)?;
     s.audit(actor, "register_terminal", thumbprint, "ok")?;
     Ok(terminal)
@@ -142,5 +172,8 @@ pub fn register_terminal(
 /// # Errors
 /// Those of the store.
 pub fn terminals(s: &mut Scope<'_, '_>) -> Result<Vec<Terminal>> {
-    Ok(operator::terminals(&mut s.rows)?.into_iter().map(|stored| stored.record).collect())
+    Ok(operator::terminals(&mut s.rows)?
+        .into_iter()
+        .map(|stored| stored.record)
+        .collect())
 }

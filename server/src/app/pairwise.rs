@@ -58,7 +58,13 @@ pub fn of_identity(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<Ve
     let mut found = subject::by_lookup(&mut s.rows, &lookup)?;
     found.retain(|person| {
         let known = person.identity.as_ref().and_then(|known| {
-            PivotIdentity::parse(&known.family_name, &known.given_names, &known.birth_date, &known.birthplace).ok()
+            PivotIdentity::parse(
+                &known.family_name,
+                &known.given_names,
+                &known.birth_date,
+                &known.birthplace,
+            )
+            .ok()
         });
         known.is_some_and(|known| known.birthplace_agrees(identity))
     });
@@ -76,7 +82,11 @@ pub fn name_at(
 ) -> Result<PairwiseSubject> {
     let name = s.facts.keys.pairwise_subject(relying_party_id, &subject_id);
     if subject::pairwise(&mut s.rows, relying_party_id, &name)?.is_none() {
-        let pairwise = Pairwise { relying_party_id: relying_party_id.to_owned(), subject: name, subject_id };
+        let pairwise = Pairwise {
+            relying_party_id: relying_party_id.to_owned(),
+            subject: name,
+            subject_id,
+        };
         s.rows.insert(&pairwise)?;
     }
     Ok(name)

@@ -11,7 +11,7 @@ use paraphe_proto::{jws, statements};
 use rand_core::RngCore;
 
 use super::Scope;
-use crate::domain::catalogue::{Action, ParameterValue};
+use crate::domain::catalogue::{Action, Display, ParameterValue};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::secret::Bytes;
@@ -55,43 +55,28 @@ pub struct Raise<'a> {
 /// `parameter.refused`, `action.locale_unknown`; those of the store.
 pub fn raise(s: &mut Scope<'_, '_>, raise: Raise<'_>) -> Result<Challenge> {
     let checked = raise.action.check(raise.parameters).map_err(|error| {
-        let field = error.parameter().map_or("parameters".to_owned(), |name| format!("parameters.{name}"));
-        fault::PARAMETER_REFUSED.fault().on(field).because(error.to_string())
+        let field = error
+            .parameter()
+            .map_or("parameters".to_owned(), |name| format!("parameters.{name}"));
+        fault::PARAMETER_REFUSED
+            .fault()
+            .on(field)
+            .because(error.to_string())
     })?;
-    let display = raise.action.render(raise.locale, &checked).map_err(|error| match error.code() {
-        "action.locale_unknown" => fault::ACTION_LOCALE.fault().on("locale").because(error.to_string()),
-        _ => Fault::internal(error),
-    })?;
+    let display = raise
+        .action
+        .render(raise.locale, &checked)
+        .map_err(|error| match error.code() {
+            "action.locale_unknown" => fault::ACTION_LOCALE
+                .fault()
+                .on("locale")
+                .because(error.to_string()),
+            _ => Fault::internal(error),
+        })?;
     let id = ChallengeId::random(&mut s.rng());
     let digits = s.facts.config.match_code.digits;
     let match_code = raise.match_code.then(|| draw_code(&mut s.rng(), digits));
-    let expires_at = s.now.plus_s(raise.lifetime_s);
-    let claims = statements::Challenge {
-        iss: s.facts.issuer().to_owned(),
-        challenge_id: id,
-        device_handle: B64(device_handle(&raise.device_id, &id)),
-        relying_party: statements::RelyingParty {
-            id: raise.relying_party_id.parse().map_err(Fault::internal)?,
-            name: raise.display_name.to_owned(),
-        },
-        action: raise.action.id().to_owned(),
-        display: statements::Display {
-            locale: display.locale,
-            title: display.title,
-            rows: display
-                .rows
-                .into_iter()
-                .map(|(label, value)| statements::DisplayRow { label, value })
-                .collect(),
-        },
-        match_rule: match match_code {
-            Some(_) => statements::MatchRule { mode: statements::MatchMode::EnterCode, digits },
-            None => statements::MatchRule { mode: statements::MatchMode::None, digits: 0 },
-        },
-        nonce: B64(s.random()),
-        iat: s.now,
-        exp: expires_at,
-    };
+    let claims = claims(s, &raise, id, display, match_code.is_some())?;
     let signed = jws::sign(&claims, s.facts.keys.challenge()).map_err(Fault::internal)?;
     let challenge = Challenge {
         id,
@@ -110,7 +95,7 @@ pub fn raise(s: &mut Scope<'_, '_>, raise: Raise<'_>) -> Result<Challenge> {
         quiet: raise.quiet,
         purpose: raise.purpose,
         created_at: s.now,
-        expires_at,
+        expires_at: claims.exp,
         charged_at: None,
         verdict_number: None,
         state: State::Pending,
@@ -118,6 +103,41 @@ pub fn raise(s: &mut Scope<'_, '_>, raise: Raise<'_>) -> Result<Challenge> {
     s.rows.insert(&challenge)?;
     s.audit(raise.relying_party_id, "request", id, "ok")?;
     Ok(challenge)
+}
+
+fn claims(
+    s: &Scope<'_, '_>,
+    raise: &Raise<'_>,
+    id: ChallengeId,
+    display: Display,
+    match_code: bool,
+) -> Result<statements::Challenge> {
+    let (mode, digits) = match match_code {
+        true => (statements::MatchMode::EnterCode, s.facts.config.match_code.digits),
+        false => (statements::MatchMode::None, 0),
+    };
+    let rows = display.rows.into_iter();
+    Ok(statements::Challenge {
+        iss: s.facts.issuer().to_owned(),
+        challenge_id: id,
+        device_handle: B64(device_handle(&raise.device_id, &id)),
+        relying_party: statements::RelyingParty {
+            id: raise.relying_party_id.parse().map_err(Fault::internal)?,
+            name: raise.display_name.to_owned(),
+        },
+        action: raise.action.id().to_owned(),
+        display: statements::Display {
+            locale: display.locale,
+            title: display.title,
+            rows: rows
+                .map(|(label, value)| statements::DisplayRow { label, value })
+                .collect(),
+        },
+        match_rule: statements::MatchRule { mode, digits },
+        nonce: B64(s.random()),
+        iat: s.now,
+        exp: s.now.plus_s(raise.lifetime_s),
+    })
 }
 
 fn draw_code(rng: &mut impl RngCore, digits: u8) -> String {

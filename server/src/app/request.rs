@@ -57,12 +57,21 @@ pub fn check(s: &mut Scope<'_, '_>, cmd: &CheckCommand) -> Result<(Decision, Opt
     if sufficient.is_some_and(|needed| cmd.session_acr >= Some(needed)) {
         return Ok((Decision::Allowed, name));
     }
-    let Some(person) = found else { return Ok((Decision::EnrolmentRequired, None)) };
+    let Some(person) = found else {
+        return Ok((Decision::EnrolmentRequired, None));
+    };
     if !is_open_to(s, &person, &cmd.relying_party.id)? {
         return Ok((Decision::Refused, name));
     }
     let phone = phone_for(s, &person, action.acr())?;
-    Ok((if phone.is_some() { Decision::StepUpRequired } else { Decision::EnrolmentRequired }, name))
+    Ok((
+        if phone.is_some() {
+            Decision::StepUpRequired
+        } else {
+            Decision::EnrolmentRequired
+        },
+        name,
+    ))
 }
 
 /// What `Request` asks.
@@ -106,18 +115,25 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         if known.content.0 != cmd.content {
             return Err(fault::IDEMPOTENCY_REUSED.fault().on("idempotency_key"));
         }
-        return Ok(Requested { challenge: known.record, fresh: false });
+        return Ok(Requested {
+            challenge: known.record,
+            fresh: false,
+        });
     }
     let facts = s.facts;
     let action = known_action(s, &cmd.relying_party, &cmd.action)?;
     let lifetime_s = lifetime(action, cmd.lifetime_s)?;
     let match_code = match_mode(action, cmd.match_code)?;
     let person = pairwise::find(s, &cmd.relying_party, &Person::Subject(cmd.subject))?;
-    let Some(person) = person else { return fault::SUBJECT_NOT_FOUND.broken() };
+    let Some(person) = person else {
+        return fault::SUBJECT_NOT_FOUND.broken();
+    };
     if !is_open_to(s, &person, &cmd.relying_party.id)? {
         return fault::SUBJECT_REFUSES.broken();
     }
-    let Some(phone) = phone_for(s, &person, action.acr())? else { return fault::ENROLMENT_REQUIRED.broken() };
+    let Some(phone) = phone_for(s, &person, action.acr())? else {
+        return fault::ENROLMENT_REQUIRED.broken();
+    };
     require_quota(s, &person, &cmd.relying_party.id)?;
     if action.is_transaction() {
         supersede(s, &phone, &cmd.relying_party.id)?;
@@ -143,7 +159,10 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         },
     )?;
     tracing::debug!(challenge_id = %challenge.id, locale = %cmd.locale, issuer = facts.issuer(), "challenge raised");
-    Ok(Requested { challenge, fresh: true })
+    Ok(Requested {
+        challenge,
+        fresh: true,
+    })
 }
 
 fn known_action<'a>(s: &Scope<'a, '_>, relying_party: &RelyingParty, id: &str) -> Result<&'a Action> {
@@ -173,7 +192,9 @@ fn is_open_to(s: &mut Scope<'_, '_>, person: &Stored<Subject>, relying_party_id:
         return Ok(false);
     }
     let blocks = subject::blocks(&mut s.rows, person.id)?;
-    Ok(!blocks.iter().any(|block| block.relying_party_id == relying_party_id))
+    Ok(!blocks
+        .iter()
+        .any(|block| block.relying_party_id == relying_party_id))
 }
 
 /// The person's active phone at this level.
@@ -196,7 +217,10 @@ pub fn phone_for(
 
 fn require_quota(s: &mut Scope<'_, '_>, person: &Stored<Subject>, relying_party_id: &str) -> Result<()> {
     let step_up = &s.facts.config.step_up;
-    let quotas = [(600, step_up.requests_per_10_min), (86_400, step_up.requests_per_day)];
+    let quotas = [
+        (600, step_up.requests_per_10_min),
+        (86_400, step_up.requests_per_day),
+    ];
     for (window_s, most) in quotas {
         let since = s.now.plus_s(-window_s);
         let count = challenge::count_since(&mut s.rows, person.id, since, Some(relying_party_id))?;

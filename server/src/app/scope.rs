@@ -81,7 +81,14 @@ impl Scope<'_, '_> {
     /// # Errors
     /// Those of the store.
     pub fn audit(&mut self, actor: &str, verb: &str, target: impl ToString, outcome: &str) -> Result<()> {
-        audit::append(&mut self.rows, self.now, actor, verb, &target.to_string(), outcome)?;
+        audit::append(
+            &mut self.rows,
+            self.now,
+            actor,
+            verb,
+            &target.to_string(),
+            outcome,
+        )?;
         Ok(())
     }
 
@@ -96,9 +103,8 @@ impl Scope<'_, '_> {
     }
 
     /// The operating system's randomness, for what a use case draws.
-    #[expect(clippy::disallowed_types, reason = "the one place where use cases get randomness")]
     pub fn rng(&self) -> impl CryptoRng + RngCore {
-        rand_core::OsRng
+        crate::entropy::system()
     }
 
     /// `N` random bytes.
@@ -135,7 +141,13 @@ impl Daemon {
     ) -> Result<T> {
         let facts = Arc::clone(&self.facts);
         self.db
-            .write(name, move |tx| verb(&mut Scope { rows: Rows::new(tx, &facts.sealer), facts: &facts, now }))
+            .write(name, move |tx| {
+                verb(&mut Scope {
+                    rows: Rows::new(tx, &facts.sealer),
+                    facts: &facts,
+                    now,
+                })
+            })
             .await
     }
 
@@ -151,7 +163,13 @@ impl Daemon {
     ) -> Result<T> {
         let facts = Arc::clone(&self.facts);
         self.db
-            .read(name, move |tx| verb(&mut Scope { rows: Rows::new(tx, &facts.sealer), facts: &facts, now }))
+            .read(name, move |tx| {
+                verb(&mut Scope {
+                    rows: Rows::new(tx, &facts.sealer),
+                    facts: &facts,
+                    now,
+                })
+            })
             .await
     }
 

@@ -25,16 +25,31 @@ const ACTION: &str = "paraphe.login";
 /// `caller.unauthenticated`, alike for an unknown terminal, an unknown or disabled operator and one without phone;
 /// `login.too_many`.
 pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challenge> {
-    let Some(terminal) = operator::terminal(&mut s.rows, terminal)? else { return fault::UNAUTHENTICATED.broken() };
-    let Some(operator) = operator::by_name(&mut s.rows, name)? else { return fault::UNAUTHENTICATED.broken() };
-    let Credential::Phone { subject_id } = operator.credential else { return fault::UNAUTHENTICATED.broken() };
+    let Some(terminal) = operator::terminal(&mut s.rows, terminal)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
+    let Some(operator) = operator::by_name(&mut s.rows, name)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
+    let Credential::Phone { subject_id } = operator.credential else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     let facts = s.facts;
-    let action = facts.catalogue.action(ACTION).ok_or_else(|| Fault::internal("no built-in login action"))?;
-    let person = subject::load(&mut s.rows, subject_id)?.ok_or_else(|| Fault::internal("operator without subject"))?;
+    let action = facts
+        .catalogue
+        .action(ACTION)
+        .ok_or_else(|| Fault::internal("no built-in login action"))?;
+    let person =
+        subject::load(&mut s.rows, subject_id)?.ok_or_else(|| Fault::internal("operator without subject"))?;
     let phone = phone_for(s, &person, action.acr())?;
-    let Some(phone) = phone.filter(|_| !operator.disabled) else { return fault::UNAUTHENTICATED.broken() };
+    let Some(phone) = phone.filter(|_| !operator.disabled) else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     let limits = &facts.config.operators;
-    for (window_s, most) in [(600, limits.requests_per_10_min), (86_400, limits.requests_per_day)] {
+    for (window_s, most) in [
+        (600, limits.requests_per_10_min),
+        (86_400, limits.requests_per_day),
+    ] {
         let since = s.now.plus_s(-window_s);
         if challenge::count_since(&mut s.rows, subject_id, since, Some(DAEMON))? >= i64::from(most) {
             return Err(fault::LOGIN_EXHAUSTED.fault().retry_after(window_s));
@@ -58,7 +73,10 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
             action,
             parameters: &BTreeMap::from([
                 ("operator".to_owned(), ParameterValue::Text(operator.name.clone())),
-                ("terminal".to_owned(), ParameterValue::Text(terminal.label.clone())),
+                (
+                    "terminal".to_owned(),
+                    ParameterValue::Text(terminal.label.clone()),
+                ),
             ]),
             locale: "fr",
             lifetime_s: i64::from(limits.login_lifetime_s),
@@ -92,17 +110,29 @@ pub enum Completed {
 /// `challenge.not_found`; `caller.unauthenticated` once redeemed or when the operator was disabled meanwhile.
 pub fn complete(s: &mut Scope<'_, '_>, id: ChallengeId, terminal: &str) -> Result<Completed> {
     let found = challenge::load(&mut s.rows, id)?;
-    let Some(mut found) = found else { return fault::CHALLENGE_NOT_FOUND.broken() };
+    let Some(mut found) = found else {
+        return fault::CHALLENGE_NOT_FOUND.broken();
+    };
     let (operator_id, redeemed) = match &found.purpose {
-        Purpose::Login { operator_id, terminal: bound, redeemed } if bound == terminal => (*operator_id, *redeemed),
+        Purpose::Login {
+            operator_id,
+            terminal: bound,
+            redeemed,
+        } if bound == terminal => (*operator_id, *redeemed),
         _ => return fault::CHALLENGE_NOT_FOUND.broken(),
     };
-    let State::Approved { at, .. } = found.state else { return Ok(Completed::Waiting(found.record)) };
+    let State::Approved { at, .. } = found.state else {
+        return Ok(Completed::Waiting(found.record));
+    };
     let operator = operator::load(&mut s.rows, operator_id)?.filter(|operator| !operator.disabled);
     let Some(operator) = operator.filter(|_| !redeemed && s.now.since_s(at) <= 120) else {
         return fault::UNAUTHENTICATED.broken();
     };
-    found.purpose = Purpose::Login { operator_id, terminal: terminal.to_owned(), redeemed: true };
+    found.purpose = Purpose::Login {
+        operator_id,
+        terminal: terminal.to_owned(),
+        redeemed: true,
+    };
     s.rows.update(&mut found)?;
     let token = base64url(&s.random::<32>());
     let session = Session {
@@ -113,7 +143,11 @@ pub fn complete(s: &mut Scope<'_, '_>, id: ChallengeId, terminal: &str) -> Resul
     };
     s.rows.insert(&session)?;
     s.audit(&operator_id.to_string(), "begin_session", terminal, "ok")?;
-    Ok(Completed::Token { token, session, operator: operator.record })
+    Ok(Completed::Token {
+        token,
+        session,
+        operator: operator.record,
+    })
 }
 
 /// The operator behind a token that is used with the key of this terminal.
@@ -123,9 +157,13 @@ pub fn complete(s: &mut Scope<'_, '_>, id: ChallengeId, terminal: &str) -> Resul
 pub fn authenticate(s: &mut Scope<'_, '_>, token: &str, terminal: &str) -> Result<(Operator, Session)> {
     let session = operator::session(&mut s.rows, &token_id(token))?;
     let session = session.filter(|session| session.terminal == terminal && s.now < session.expires_at);
-    let Some(session) = session else { return fault::UNAUTHENTICATED.broken() };
+    let Some(session) = session else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     let operator = operator::load(&mut s.rows, session.operator_id)?.filter(|operator| !operator.disabled);
-    let Some(operator) = operator else { return fault::UNAUTHENTICATED.broken() };
+    let Some(operator) = operator else {
+        return fault::UNAUTHENTICATED.broken();
+    };
     Ok((operator.record, session.record))
 }
 

@@ -50,14 +50,20 @@ pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
     }
     let mut challenge = challenge::of_device(s, cmd.device_id, cmd.challenge_id)?;
     challenge.require_open(s.now)?;
-    let charged = phone.attempts.clone().charge(s.now, cmd.challenge_id, cmd.element, &limits)?;
+    let charged = phone
+        .attempts
+        .clone()
+        .charge(s.now, cmd.challenge_id, cmd.element, &limits)?;
     phone.attempts = charged.attempts;
     if charged.fresh {
         s.save_device(&mut phone)?;
         challenge = challenge.try_map(|challenge| Ok::<_, Fault>(challenge.charge(s.now)))?;
         s.rows.update(&mut challenge)?;
     }
-    let key = phone.oprf_key.as_ref().ok_or_else(|| Fault::internal("an active device without OPRF key"))?;
+    let key = phone
+        .oprf_key
+        .as_ref()
+        .ok_or_else(|| Fault::internal("an active device without OPRF key"))?;
     Ok(Unlocked {
         oprf_key: OprfKey::from_bytes(key.expose()).map_err(Fault::internal)?,
         epoch: phone.epoch,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use paraphe_proto::keys::{Signer, SoftwareKey};
+use rand_core::{CryptoRng, RngCore};
 use serde::Serialize;
 
 use super::CommandError;
@@ -63,17 +64,24 @@ struct Administrator {
 ///
 /// # Errors
 /// Named errors; nothing that exists is overwritten.
-#[expect(clippy::disallowed_types, reason = "keys of a deployment are drawn here")]
 pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
     let config = Config::load(&arguments.config)?;
     let catalogue = load_catalogue(&config)?;
     let beside = |name: &str| arguments.config.parent().unwrap_or(Path::new(".")).join(name);
-    let root_file = arguments.root_key_file.clone().unwrap_or_else(|| beside("root-key.pem"));
-    let terminal_file = arguments.terminal_key_file.clone().unwrap_or_else(|| beside("first-terminal.pem"));
-    let ca_file = arguments.development_tls.then(|| config.tls.certificate_file.with_file_name("ca.pem"));
+    let root_file = arguments
+        .root_key_file
+        .clone()
+        .unwrap_or_else(|| beside("root-key.pem"));
+    let terminal_file = arguments
+        .terminal_key_file
+        .clone()
+        .unwrap_or_else(|| beside("first-terminal.pem"));
+    let ca_file = arguments
+        .development_tls
+        .then(|| config.tls.certificate_file.with_file_name("ca.pem"));
     refuse_existing(&config, &root_file, &terminal_file, ca_file.as_deref())?;
 
-    let mut rng = rand_core::OsRng;
+    let mut rng = crate::entropy::system();
     let (root, terminal) = (new_key(&mut rng)?, new_key(&mut rng)?);
     let master = MasterKey::random(&mut rng);
     let sealer = Sealer::new(&master);
@@ -93,7 +101,13 @@ pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
         ca_file: ca_file.clone(),
     };
     let mut report = report(Vec::new());
-    let facts = Arc::new(Facts { config, catalogue, keys, sealer, restore_epoch: 0 });
+    let facts = Arc::new(Facts {
+        config,
+        catalogue,
+        keys,
+        sealer,
+        restore_epoch: 0,
+    });
     report.administrators = fill_database(facts, root, &terminal)?;
     print(&report, arguments.json)
 }
@@ -122,7 +136,7 @@ fn refuse_existing(
     }
 }
 
-fn new_key(rng: &mut rand_core::OsRng) -> Result<SoftwareKey, StartError> {
+fn new_key(rng: &mut (impl CryptoRng + RngCore)) -> Result<SoftwareKey, StartError> {
     Ok(SoftwareKey::generate(rng).map_err(KeysError::from)?)
 }
 
@@ -149,13 +163,16 @@ fn development_tls(config: &Config, ca_file: &Path) -> Result<(), CommandError> 
     let ca_key = rcgen::KeyPair::generate()?;
     let mut ca = rcgen::CertificateParams::new(Vec::<String>::new())?;
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
-    ca.distinguished_name.push(rcgen::DnType::CommonName, "Paraphe development only");
+    ca.distinguished_name
+        .push(rcgen::DnType::CommonName, "Paraphe development only");
     let ca_certificate = ca.self_signed(&ca_key)?;
     let names = ["localhost", "127.0.0.1", "::1", config.issuer.host()].map(str::to_owned);
     let key = rcgen::KeyPair::generate()?;
     let mut leaf = rcgen::CertificateParams::new(names)?;
-    leaf.distinguished_name.push(rcgen::DnType::CommonName, "paraphed");
-    leaf.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ServerAuth);
+    leaf.distinguished_name
+        .push(rcgen::DnType::CommonName, "paraphed");
+    leaf.extended_key_usages
+        .push(rcgen::ExtendedKeyUsagePurpose::ServerAuth);
     let certificate = leaf.signed_by(&key, &rcgen::Issuer::new(ca, ca_key))?;
     let write = |path: &Path, text: String| write_new(path, text.as_bytes()).map_err(StartError::from);
     write(ca_file, ca_certificate.pem())?;
@@ -173,7 +190,11 @@ fn fill_database(
     let db = Db::create(&facts.config.store.path, Options::default())?;
     let terminal = terminal.public_key().clone();
     let made: Vec<FirstAdministrator> = db.write_blocking("init", move |tx| {
-        let mut scope = Scope { rows: Rows::new(tx, &facts.sealer), facts: &facts, now };
+        let mut scope = Scope {
+            rows: Rows::new(tx, &facts.sealer),
+            facts: &facts,
+            now,
+        };
         bootstrap(&mut scope, &root, &terminal)
     })?;
     db.close_blocking()?;
@@ -190,18 +211,42 @@ fn fill_database(
 fn print(report: &Report, json: bool) -> Result<(), CommandError> {
     let mut out = anstream::stdout();
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(report).map_err(|e| StartError::from(Fault::internal(e)))?)?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string_pretty(report).map_err(|e| StartError::from(Fault::internal(e)))?
+        )?;
         return Ok(());
     }
     writeln!(out, "Paraphe is initialised for {}.\n", report.issuer)?;
     for administrator in &report.administrators {
-        writeln!(out, "Activation of {} (shown once, single use):\n", administrator.operator)?;
+        writeln!(
+            out,
+            "Activation of {} (shown once, single use):\n",
+            administrator.operator
+        )?;
         if let Ok(code) = qrcode::QrCode::new(administrator.uri.as_bytes()) {
-            writeln!(out, "{}", code.render::<qrcode::render::unicode::Dense1x2>().build())?;
+            writeln!(
+                out,
+                "{}",
+                code.render::<qrcode::render::unicode::Dense1x2>().build()
+            )?;
         }
-        writeln!(out, "  typed code  {}\n  QR content  {}\n", administrator.code, administrator.uri)?;
+        writeln!(
+            out,
+            "  typed code  {}\n  QR content  {}\n",
+            administrator.code, administrator.uri
+        )?;
     }
-    writeln!(out, "Move {} offline now: it signs emergency key sets.", report.root_key_file.display())?;
-    writeln!(out, "The first terminal signs in with {}.", report.terminal_key_file.display())?;
+    writeln!(
+        out,
+        "Move {} offline now: it signs emergency key sets.",
+        report.root_key_file.display()
+    )?;
+    writeln!(
+        out,
+        "The first terminal signs in with {}.",
+        report.terminal_key_file.display()
+    )?;
     Ok(())
 }

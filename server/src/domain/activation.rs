@@ -132,13 +132,18 @@ impl Activation {
     /// Whether time alone has ended it.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         now >= self.expires_at
-            && matches!(self.state, State::Issued | State::Begun { .. } | State::AwaitingConfirmation { .. })
+            && matches!(
+                self.state,
+                State::Issued | State::Begun { .. } | State::AwaitingConfirmation { .. }
+            )
     }
 
     /// The device it made, if any.
     pub fn device_id(&self) -> Option<DeviceId> {
         match &self.state {
-            State::AwaitingConfirmation { device_id, .. } | State::Confirmed { device_id, .. } => Some(*device_id),
+            State::AwaitingConfirmation { device_id, .. } | State::Confirmed { device_id, .. } => {
+                Some(*device_id)
+            }
             State::Begun { offered, .. } => Some(offered.device_id),
             State::Issued | State::Revoked | State::Expired => None,
         }

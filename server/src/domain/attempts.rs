@@ -80,7 +80,8 @@ impl Attempts {
             3 => limits.wait_after_3_s,
             _ => limits.wait_after_4_s,
         };
-        self.last_charged_at.map_or(0, |at| (wait - now.since_s(at)).clamp(0, wait))
+        self.last_charged_at
+            .map_or(0, |at| (wait - now.since_s(at)).clamp(0, wait))
     }
 
     /// When the device locks unless the last attempt is credited; `None` while attempts are left.
@@ -102,7 +103,11 @@ impl Attempts {
     ) -> Result<Charged> {
         let same = |charge: &&Charge| charge.challenge_id == challenge_id && charge.element.0 == element;
         if let Some(number) = self.outstanding.iter().find(same).map(|charge| charge.number) {
-            return Ok(Charged { attempts: self, number, fresh: false });
+            return Ok(Charged {
+                attempts: self,
+                number,
+                fresh: false,
+            });
         }
         if self.left(now, limits) == 0 {
             return fault::DEVICE_LAST_TRY.broken();
@@ -111,25 +116,30 @@ impl Attempts {
         if wait > 0 {
             return Err(fault::DEVICE_WAIT.fault().retry_after(wait));
         }
-        self.outstanding.retain(|charge| now.since_s(charge.at) < limits.rolling_window_s);
+        self.outstanding
+            .retain(|charge| now.since_s(charge.at) < limits.rolling_window_s);
         let number = self.latest.saturating_add(1);
         self.latest = number;
         self.failures = self.failures.saturating_add(1);
         self.last_charged_at = Some(now);
-        self.outstanding.push(Charge { number, at: now, challenge_id, element: Bytes(element) });
-        Ok(Charged { attempts: self, number, fresh: true })
+        self.outstanding.push(Charge {
+            number,
+            at: now,
+            challenge_id,
+            element: Bytes(element),
+        });
+        Ok(Charged {
+            attempts: self,
+            number,
+            fresh: true,
+        })
     }
 
     /// Credits the evaluation that a verified approval names: it returns to the rolling budget, and the failures in a row end.
     ///
     /// # Errors
     /// `evaluation.stale` unless it is the latest evaluation, uncredited, of the same challenge and element.
-    pub fn credit(
-        mut self,
-        number: u64,
-        challenge_id: ChallengeId,
-        element: [u8; 32],
-    ) -> Result<Attempts> {
+    pub fn credit(mut self, number: u64, challenge_id: ChallengeId, element: [u8; 32]) -> Result<Attempts> {
         let named = |charge: &Charge| {
             charge.number == number && charge.challenge_id == challenge_id && charge.element.0 == element
         };
@@ -171,7 +181,11 @@ mod tests {
     }
 
     fn fail(attempts: Attempts, now: i64, element: u8) -> Attempts {
-        attempts.charge(at(now), challenge(1), [element; 32], &LIMITS).map_err(|f| f.code()).unwrap().attempts
+        attempts
+            .charge(at(now), challenge(1), [element; 32], &LIMITS)
+            .map_err(|f| f.code())
+            .unwrap()
+            .attempts
     }
 
     #[test]
@@ -181,21 +195,37 @@ mod tests {
             attempts = fail(attempts, 0, n);
         }
         assert_eq!(attempts.wait_s(at(0), &LIMITS), 60);
-        assert!(attempts.clone().charge(at(59), challenge(1), [3; 32], &LIMITS).is_err());
+        assert!(
+            attempts
+                .clone()
+                .charge(at(59), challenge(1), [3; 32], &LIMITS)
+                .is_err()
+        );
         attempts = fail(attempts, 60, 3);
         assert!(attempts.locks_at(&LIMITS).is_none());
-        assert!(attempts.clone().charge(at(60 + 899), challenge(1), [4; 32], &LIMITS).is_err());
+        assert!(
+            attempts
+                .clone()
+                .charge(at(60 + 899), challenge(1), [4; 32], &LIMITS)
+                .is_err()
+        );
         attempts = fail(attempts, 960, 4);
         assert_eq!(attempts.left(at(960), &LIMITS), 0);
         assert_eq!(attempts.locks_at(&LIMITS), Some(at(960 + CREDIT_WINDOW_S)));
-        let refused = attempts.charge(at(9_999), challenge(1), [5; 32], &LIMITS).err().unwrap();
+        let refused = attempts
+            .charge(at(9_999), challenge(1), [5; 32], &LIMITS)
+            .err()
+            .unwrap();
         assert_eq!(refused.code(), "device.last_try_made");
     }
 
     #[test]
     fn the_same_element_for_the_same_challenge_is_charged_once() {
         let attempts = fail(Attempts::default(), 0, 7);
-        let again = attempts.clone().charge(at(1), challenge(1), [7; 32], &LIMITS).unwrap();
+        let again = attempts
+            .clone()
+            .charge(at(1), challenge(1), [7; 32], &LIMITS)
+            .unwrap();
         assert!(!again.fresh);
         assert_eq!(again.attempts.left(at(1), &LIMITS), 4);
         let other = attempts.charge(at(1), challenge(2), [7; 32], &LIMITS).unwrap();
@@ -219,13 +249,27 @@ mod tests {
         let mut guesses = 0;
         for day in 0..29 {
             let now = day * 86_400;
-            let Ok(guess) = attempts.clone().charge(at(now), challenge(1), [1; 32].map(|b: u8| b.wrapping_add(day as u8)), &LIMITS) else { break };
+            let Ok(guess) = attempts.clone().charge(
+                at(now),
+                challenge(1),
+                [1; 32].map(|b: u8| b.wrapping_add(day as u8)),
+                &LIMITS,
+            ) else {
+                break;
+            };
             guesses += 1;
-            let Ok(owner) = guess.attempts.clone().charge(at(now), challenge(2), [9; 32], &LIMITS) else {
+            let Ok(owner) = guess
+                .attempts
+                .clone()
+                .charge(at(now), challenge(2), [9; 32], &LIMITS)
+            else {
                 attempts = guess.attempts;
                 break;
             };
-            attempts = owner.attempts.credit(owner.number, challenge(2), [9; 32]).unwrap();
+            attempts = owner
+                .attempts
+                .credit(owner.number, challenge(2), [9; 32])
+                .unwrap();
         }
         assert_eq!(guesses, 20);
         assert!(attempts.locks_at(&LIMITS).is_some());

@@ -154,7 +154,9 @@ impl Case {
     }
 
     fn wrong_state<T>(&self) -> Result<T> {
-        Err(fault::CASE_STATE.fault().because(format!("It is `{}`.", self.state.as_str())))
+        Err(fault::CASE_STATE
+            .fault()
+            .because(format!("It is `{}`.", self.state.as_str())))
     }
 }
 
@@ -198,7 +200,10 @@ mod tests {
         let other = OperatorId::from_bytes([2; 16]);
         let verified = case(true).record(Some(evidence())).unwrap();
         assert!(verified.issuable().is_err());
-        assert_eq!(verified.clone().countersign(clerk).err().unwrap().code(), "case.own");
+        assert_eq!(
+            verified.clone().countersign(clerk).err().unwrap().code(),
+            "case.own"
+        );
         assert!(verified.countersign(other).unwrap().issuable().is_ok());
         assert!(case(false).record(Some(evidence())).unwrap().issuable().is_ok());
     }
@@ -207,7 +212,10 @@ mod tests {
     fn a_rejected_or_enrolled_case_issues_nothing() {
         assert!(case(false).record(None).unwrap().issuable().is_err());
         assert!(case(false).issuable().is_err());
-        let (activation, other) = (ActivationId::from_bytes([3; 16]), ActivationId::from_bytes([4; 16]));
+        let (activation, other) = (
+            ActivationId::from_bytes([3; 16]),
+            ActivationId::from_bytes([4; 16]),
+        );
         let issued = case(false).record(Some(evidence())).unwrap();
         let issued = issued.issue(activation, SubjectId::from_bytes([5; 16])).unwrap();
         assert!(issued.clone().enrol(other).is_err());

@@ -190,7 +190,9 @@ impl Challenge {
     pub fn require_uncharged(&self, now: Timestamp) -> Result<()> {
         let since = self.charged_at.map_or(CREDIT_WINDOW_S, |at| now.since_s(at));
         if since < CREDIT_WINDOW_S {
-            return Err(fault::CHALLENGE_CHARGED.fault().retry_after(CREDIT_WINDOW_S - since));
+            return Err(fault::CHALLENGE_CHARGED
+                .fault()
+                .retry_after(CREDIT_WINDOW_S - since));
         }
         Ok(())
     }
@@ -262,13 +264,27 @@ pub(crate) mod tests {
 
     fn finals(now: Timestamp) -> Vec<State> {
         vec![
-            State::Approved { at: now, approval: String::new(), assertion: String::new(), assertion_expires_at: now },
-            State::Denied { at: now, refusal: String::new() },
-            State::Reported { at: now, refusal: String::new() },
+            State::Approved {
+                at: now,
+                approval: String::new(),
+                assertion: String::new(),
+                assertion_expires_at: now,
+            },
+            State::Denied {
+                at: now,
+                refusal: String::new(),
+            },
+            State::Reported {
+                at: now,
+                refusal: String::new(),
+            },
             State::Expired { at: now },
             State::Cancelled { at: now },
             State::Superseded { at: now },
-            State::Failed { at: now, approval: None },
+            State::Failed {
+                at: now,
+                approval: None,
+            },
         ]
     }
 
@@ -288,7 +304,10 @@ pub(crate) mod tests {
     #[test]
     fn a_charge_protects_for_sixty_seconds() {
         let charged = pending().charge(at(10));
-        assert_eq!(charged.require_uncharged(at(69)).err().unwrap().retry_after_s, Some(1));
+        assert_eq!(
+            charged.require_uncharged(at(69)).err().unwrap().retry_after_s,
+            Some(1)
+        );
         assert!(charged.require_uncharged(at(70)).is_ok());
         assert!(pending().require_uncharged(at(0)).is_ok());
     }

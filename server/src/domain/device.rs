@@ -134,7 +134,9 @@ impl Device {
         }
         self.state = match quarantine_s {
             0 => State::Active,
-            seconds => State::Quarantined { until: now.plus_s(seconds) },
+            seconds => State::Quarantined {
+                until: now.plus_s(seconds),
+            },
         };
         Ok(())
     }
@@ -170,7 +172,10 @@ impl Device {
 
     /// Whether the phone still counts as the person's phone.
     pub fn is_alive(&self) -> bool {
-        matches!(self.state, State::AwaitingConfirmation | State::Quarantined { .. } | State::Active)
+        matches!(
+            self.state,
+            State::AwaitingConfirmation | State::Quarantined { .. } | State::Active
+        )
     }
 }
 
@@ -232,7 +237,10 @@ mod tests {
         for n in 0..5u8 {
             now += 1_000;
             let charged =
-                device.attempts.clone().charge(at(now), ChallengeId::from_bytes([n; 16]), [n; 32], &LIMITS);
+                device
+                    .attempts
+                    .clone()
+                    .charge(at(now), ChallengeId::from_bytes([n; 16]), [n; 32], &LIMITS);
             device.attempts = charged.unwrap().attempts;
         }
         assert!(!device.settle(at(now + 59), &LIMITS));

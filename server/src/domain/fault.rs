@@ -135,7 +135,13 @@ pub type Result<T> = std::result::Result<T, Fault>;
 impl Rule {
     /// The fault of breaking this rule.
     pub fn fault(&'static self) -> Fault {
-        Fault { rule: self, field: None, detail: None, retry_after_s: None, cause: None }
+        Fault {
+            rule: self,
+            field: None,
+            detail: None,
+            retry_after_s: None,
+            cause: None,
+        }
     }
 
     /// The same as an `Err`.

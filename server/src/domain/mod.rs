@@ -7,6 +7,7 @@ pub mod case;
 pub mod catalogue;
 pub mod challenge;
 pub mod device;
+pub mod digest;
 pub mod fault;
 pub mod identity;
 pub mod level;

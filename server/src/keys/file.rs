@@ -77,10 +77,15 @@ impl IssuerKeys {
     /// [`KeysError`] with the path.
     pub fn read(path: &Path, sealer: &Sealer, root: PublicKey) -> Result<Self, KeysError> {
         let blob = read(path)?;
-        let sealed: Sealed = sealer.open_record(TABLE, ID, VERSION, &blob).map_err(|error| match error {
-            SealError::Tampered { .. } => KeysError::WrongMasterKey(path.to_owned()),
-            other => KeysError::Malformed { path: path.to_owned(), detail: other.to_string() },
-        })?;
+        let sealed: Sealed = sealer
+            .open_record(TABLE, ID, VERSION, &blob)
+            .map_err(|error| match error {
+                SealError::Tampered { .. } => KeysError::WrongMasterKey(path.to_owned()),
+                other => KeysError::Malformed {
+                    path: path.to_owned(),
+                    detail: other.to_string(),
+                },
+            })?;
         Ok(Self {
             challenge: SoftwareKey::from_scalar(sealed.challenge.expose())?,
             assertion: SoftwareKey::from_scalar(sealed.assertion.expose())?,
@@ -105,7 +110,10 @@ impl IssuerKeys {
         };
         let blob = sealer
             .seal_record(TABLE, ID, VERSION, &sealed)
-            .map_err(|error| KeysError::Malformed { path: path.to_owned(), detail: error.to_string() })?;
+            .map_err(|error| KeysError::Malformed {
+                path: path.to_owned(),
+                detail: error.to_string(),
+            })?;
         write_new(path, &blob)
     }
 }
@@ -115,8 +123,10 @@ impl IssuerKeys {
 /// # Errors
 /// [`KeysError`] with the path.
 pub fn read_master_key(path: &Path) -> Result<MasterKey, KeysError> {
-    MasterKey::from_file_contents(&read(path)?)
-        .map_err(|error| KeysError::Malformed { path: path.to_owned(), detail: error.to_string() })
+    MasterKey::from_file_contents(&read(path)?).map_err(|error| KeysError::Malformed {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    })
 }
 
 /// The public root key, a JWK in JSON.
@@ -124,8 +134,10 @@ pub fn read_master_key(path: &Path) -> Result<MasterKey, KeysError> {
 /// # Errors
 /// [`KeysError`] with the path.
 pub fn read_root_key(path: &Path) -> Result<PublicKey, KeysError> {
-    let text = String::from_utf8(read(path)?.to_vec())
-        .map_err(|_| KeysError::Malformed { path: path.to_owned(), detail: "not text".to_owned() })?;
+    let text = String::from_utf8(read(path)?.to_vec()).map_err(|_| KeysError::Malformed {
+        path: path.to_owned(),
+        detail: "not text".to_owned(),
+    })?;
     PublicKey::from_jwk_json(&text).map_err(|error: JwkError| KeysError::Malformed {
         path: path.to_owned(),
         detail: error.to_string(),
@@ -135,7 +147,10 @@ pub fn read_root_key(path: &Path) -> Result<PublicKey, KeysError> {
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeysError> {
     std::fs::read(path)
         .map(Zeroizing::new)
-        .map_err(|source| KeysError::Unreadable { path: path.to_owned(), source })
+        .map_err(|source| KeysError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// Writes a new file with mode 0600, durable, never over another.
@@ -145,9 +160,19 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeysError> {
 pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), KeysError> {
     let unwritable = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::AlreadyExists => KeysError::Exists(path.to_owned()),
-        _ => KeysError::Unreadable { path: path.to_owned(), source },
+        _ => KeysError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
     };
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(unwritable)?;
-    file.write_all(contents).and_then(|()| file.sync_all()).map_err(unwritable)
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(unwritable)?;
+    file.write_all(contents)
+        .and_then(|()| file.sync_all())
+        .map_err(unwritable)
 }

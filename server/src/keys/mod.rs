@@ -87,7 +87,10 @@ impl IssuerKeys {
         KeySet {
             iss: issuer.to_owned(),
             version: 1,
-            keys: vec![entry(&self.challenge, KeyUse::Challenge), entry(&self.assertion, KeyUse::Assertion)],
+            keys: vec![
+                entry(&self.challenge, KeyUse::Challenge),
+                entry(&self.assertion, KeyUse::Assertion),
+            ],
             iat: now,
         }
     }
@@ -103,7 +106,9 @@ impl IssuerKeys {
 
     /// Keyed hash by which a person is found.
     pub fn lookup_hash(&self, lookup_text: &str) -> [u8; 32] {
-        Transcript::new("paraphe/v1/lookup").field(lookup_text.as_bytes()).hmac(self.lookup.as_slice())
+        Transcript::new("paraphe/v1/lookup")
+            .field(lookup_text.as_bytes())
+            .hmac(self.lookup.as_slice())
     }
 
     /// The person's name at one relying party: HMAC, versioned, independent of the master key.
@@ -121,6 +126,8 @@ impl IssuerKeys {
     /// Internal: a stored challenge that does not verify was damaged.
     pub fn reopen_challenge(&self, compact: &str, issuer: &str) -> Result<statements::Challenge> {
         let verified = jws::verify::<statements::Challenge>(compact, self.challenge.public_key(), issuer);
-        Ok(verified.map_err(|error| Fault::internal(format!("stored challenge: {error}")))?.into_claims())
+        Ok(verified
+            .map_err(|error| Fault::internal(format!("stored challenge: {error}")))?
+            .into_claims())
     }
 }

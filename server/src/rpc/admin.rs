@@ -31,7 +31,10 @@ fn digest(text: &str) -> Result<Option<String>, Fault> {
     match (text, bytes.len()) {
         ("", _) => Ok(None),
         (_, 32) => Ok(Some(hex(&bytes))),
-        _ => Err(Fault::field("certificate_sha256", "It must be 64 hexadecimal digits.")),
+        _ => Err(Fault::field(
+            "certificate_sha256",
+            "It must be 64 hexadecimal digits.",
+        )),
     }
 }
 
@@ -45,9 +48,13 @@ impl Admin for AdminService {
         let wire = request.into_inner();
         let roles = decode::roles(&wire.roles)?;
         let (by, name) = (actor.clone(), wire.name.clone());
-        let verb = move |s: &mut Scope<'_, '_>| operator::create(s, &by, &name, &roles, ChannelName::Operator);
+        let verb =
+            move |s: &mut Scope<'_, '_>| operator::create(s, &by, &name, &roles, ChannelName::Operator);
         let target = wire.name.chars().take(64).collect();
-        let (made, issued) = self.0.operate("create_operator", actor, target, self.0.now()?, verb).await?;
+        let (made, issued) = self
+            .0
+            .operate("create_operator", actor, target, self.0.now()?, verb)
+            .await?;
         Ok(Response::new(v1::CreateOperatorResponse {
             operator: Some(encode::operator(&made)),
             activation: Some(encode::issued(issued)),
@@ -64,7 +71,10 @@ impl Admin for AdminService {
         let (by, name) = (actor.clone(), wire.name.clone());
         let verb = move |s: &mut Scope<'_, '_>| operator::create_service(s, &by, &name, &roles, &key);
         let target = wire.name.chars().take(64).collect();
-        let made = self.0.operate("create_service_account", actor, target, self.0.now()?, verb).await?;
+        let made = self
+            .0
+            .operate("create_service_account", actor, target, self.0.now()?, verb)
+            .await?;
         Ok(Response::new(encode::operator(&made)))
     }
 
@@ -72,8 +82,13 @@ impl Admin for AdminService {
         &self,
         _: Request<v1::ListOperatorsRequest>,
     ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
-        let all = self.0.read("list_operators", self.0.now()?, operator::list).await?;
-        Ok(Response::new(v1::ListOperatorsResponse { operators: all.iter().map(encode::operator).collect() }))
+        let all = self
+            .0
+            .read("list_operators", self.0.now()?, operator::list)
+            .await?;
+        Ok(Response::new(v1::ListOperatorsResponse {
+            operators: all.iter().map(encode::operator).collect(),
+        }))
     }
 
     async fn disable_operator(
@@ -86,7 +101,10 @@ impl Admin for AdminService {
         let by = actor.clone();
         let verb = move |s: &mut Scope<'_, '_>| operator::disable(s, &by, id);
         let now = self.0.now()?;
-        let disabled = self.0.operate("disable_operator", actor, wire.operator_id, now, verb).await?;
+        let disabled = self
+            .0
+            .operate("disable_operator", actor, wire.operator_id, now, verb)
+            .await?;
         Ok(Response::new(encode::operator(&disabled)))
     }
 
@@ -97,10 +115,12 @@ impl Admin for AdminService {
         let actor = caller::operator(&request)?.0.id.to_string();
         let wire = request.into_inner();
         let (by, target) = (actor.clone(), wire.thumbprint.chars().take(64).collect());
-        let verb = move |s: &mut Scope<'_, '_>| {
-            operator::register_terminal(s, &by, &wire.thumbprint, &wire.label)
-        };
-        let made = self.0.operate("register_terminal", actor, target, self.0.now()?, verb).await?;
+        let verb =
+            move |s: &mut Scope<'_, '_>| operator::register_terminal(s, &by, &wire.thumbprint, &wire.label);
+        let made = self
+            .0
+            .operate("register_terminal", actor, target, self.0.now()?, verb)
+            .await?;
         Ok(Response::new(terminal(made)))
     }
 
@@ -108,8 +128,13 @@ impl Admin for AdminService {
         &self,
         _: Request<v1::ListTerminalsRequest>,
     ) -> Result<Response<v1::ListTerminalsResponse>, Status> {
-        let all = self.0.read("list_terminals", self.0.now()?, operator::terminals).await?;
-        Ok(Response::new(v1::ListTerminalsResponse { terminals: all.into_iter().map(terminal).collect() }))
+        let all = self
+            .0
+            .read("list_terminals", self.0.now()?, operator::terminals)
+            .await?;
+        Ok(Response::new(v1::ListTerminalsResponse {
+            terminals: all.into_iter().map(terminal).collect(),
+        }))
     }
 
     async fn register_relying_party(
@@ -134,7 +159,10 @@ impl Admin for AdminService {
         };
         let (by, target) = (actor.clone(), asked.id.chars().take(64).collect());
         let verb = move |s: &mut Scope<'_, '_>| relying_party::register(s, &by, &asked);
-        let made = self.0.operate("register_relying_party", actor, target, now, verb).await?;
+        let made = self
+            .0
+            .operate("register_relying_party", actor, target, now, verb)
+            .await?;
         Ok(Response::new(encode::relying_party(&made)))
     }
 
@@ -142,7 +170,10 @@ impl Admin for AdminService {
         &self,
         _: Request<v1::ListRelyingPartiesRequest>,
     ) -> Result<Response<v1::ListRelyingPartiesResponse>, Status> {
-        let all = self.0.read("list_relying_parties", self.0.now()?, relying_party::list).await?;
+        let all = self
+            .0
+            .read("list_relying_parties", self.0.now()?, relying_party::list)
+            .await?;
         let relying_parties = all.iter().map(encode::relying_party).collect();
         Ok(Response::new(v1::ListRelyingPartiesResponse { relying_parties }))
     }
@@ -167,7 +198,9 @@ impl Admin for AdminService {
             target: entry.target,
             outcome: entry.outcome,
         });
-        Ok(Response::new(v1::ListAuditEntriesResponse { entries: entries.collect() }))
+        Ok(Response::new(v1::ListAuditEntriesResponse {
+            entries: entries.collect(),
+        }))
     }
 
     async fn get_statements(
@@ -180,7 +213,10 @@ impl Admin for AdminService {
         let by = actor.clone();
         let verb = move |s: &mut Scope<'_, '_>| relying_party::statements(s, &by, id);
         let now = self.0.now()?;
-        let found = self.0.operate("get_statements", actor, wire.challenge_id, now, verb).await?;
+        let found = self
+            .0
+            .operate("get_statements", actor, wire.challenge_id, now, verb)
+            .await?;
         let root = self.0.daemon.facts.keys.root_public().to_jwk();
         let mut statements = v1::Statements {
             challenge: found.challenge.statement.clone(),
@@ -190,10 +226,15 @@ impl Admin for AdminService {
             ..Default::default()
         };
         match found.challenge.state {
-            State::Approved { approval, assertion, .. } => {
+            State::Approved {
+                approval, assertion, ..
+            } => {
                 (statements.approval, statements.assertion) = (approval, assertion);
             }
-            State::Failed { approval: Some(approval), .. } => statements.approval = approval,
+            State::Failed {
+                approval: Some(approval),
+                ..
+            } => statements.approval = approval,
             State::Denied { refusal, .. } | State::Reported { refusal, .. } => statements.refusal = refusal,
             _ => {}
         }

@@ -15,6 +15,7 @@ use tonic::Status;
 use super::Shared;
 use super::caller::Caller;
 use crate::app::session;
+use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::operator::{Credential, Operator};
 use crate::edge::{CallerKey, PeerInfo};
@@ -40,7 +41,10 @@ impl Presented {
         Self {
             authorization: header(request.headers(), "authorization"),
             dpop: header(request.headers(), "dpop"),
-            certificate: request.extensions().get::<PeerInfo>().and_then(|peer| peer.certificate_sha256),
+            certificate: request
+                .extensions()
+                .get::<PeerInfo>()
+                .and_then(|peer| peer.certificate_sha256),
         }
     }
 }
@@ -68,7 +72,10 @@ impl Credentials {
 
     fn known(&self, digest: &[u8; 32], now: Timestamp) -> Option<String> {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(digest).filter(|(_, until)| now < *until).map(|(id, _)| id.clone())
+        tokens
+            .get(digest)
+            .filter(|(_, until)| now < *until)
+            .map(|(id, _)| id.clone())
     }
 
     fn remember(&self, digest: [u8; 32], id: &str, until: Timestamp, now: Timestamp) {
@@ -100,10 +107,16 @@ impl Credentials {
 ///
 /// # Errors
 /// `caller.unauthenticated`, alike for every reason.
-pub async fn caller(shared: &Shared, presented: Presented, path: &str) -> std::result::Result<Caller, Status> {
+pub async fn caller(
+    shared: &Shared,
+    presented: Presented,
+    path: &str,
+) -> std::result::Result<Caller, Status> {
     let now = shared.now()?;
     let Some(authorization) = &presented.authorization else {
-        let digest = presented.certificate.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+        let digest = presented
+            .certificate
+            .ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
         return by_certificate(shared, digest, now).await;
     };
     match authorization.split_once(' ') {
@@ -121,7 +134,9 @@ async fn by_certificate(
     let digest = hex(&digest);
     let find = move |s: &mut crate::app::Scope<'_, '_>| {
         let found = relying_party::by_certificate(&mut s.rows, &digest)?;
-        found.map(|party| Caller::Backend(party.record)).ok_or_else(|| fault::UNAUTHENTICATED.fault())
+        found
+            .map(|party| Caller::Backend(party.record))
+            .ok_or_else(|| fault::UNAUTHENTICATED.fault())
     };
     shared.read("authenticate", now, find).await
 }
@@ -132,7 +147,9 @@ async fn by_token(shared: &Shared, token: &str, now: Timestamp) -> std::result::
     let id = known.clone().or_else(|| jwt::unverified_issuer(token).ok());
     let id = id.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
     let name = id.clone();
-    let account = shared.read("authenticate", now, move |s| account_of(s, &name)).await?;
+    let account = shared
+        .read("authenticate", now, move |s| account_of(s, &name))
+        .await?;
     if known.is_none() {
         let issuer = shared.daemon.facts.issuer();
         let key = PublicKey::from_sec1(&account.key).map_err(Fault::internal)?;
@@ -154,16 +171,26 @@ fn account_of(s: &mut crate::app::Scope<'_, '_>, id: &str) -> Result<Account> {
     if let Ok(id) = id.parse::<OperatorId>() {
         let found = operator::load(&mut s.rows, id)?.filter(|operator| !operator.disabled);
         return match found.map(|found| found.record) {
-            Some(Operator { credential: Credential::Key { public_key }, .. }) => {
-                let operator = operator::load(&mut s.rows, id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
-                Ok(Account { caller: Caller::Operator(operator.record, None), key: public_key.0 })
+            Some(Operator {
+                credential: Credential::Key { public_key },
+                ..
+            }) => {
+                let operator =
+                    operator::load(&mut s.rows, id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+                Ok(Account {
+                    caller: Caller::Operator(operator.record, None),
+                    key: public_key.0,
+                })
             }
             _ => fault::UNAUTHENTICATED.broken(),
         };
     }
     let found = relying_party::load(&mut s.rows, id)?.map(|party| party.record);
     match found.as_ref().and_then(|party| party.public_key).zip(found) {
-        Some((key, party)) => Ok(Account { caller: Caller::Backend(party), key: key.0 }),
+        Some((key, party)) => Ok(Account {
+            caller: Caller::Backend(party),
+            key: key.0,
+        }),
         None => fault::UNAUTHENTICATED.broken(),
     }
 }
@@ -180,7 +207,9 @@ async fn by_session(
     let find = move |s: &mut crate::app::Scope<'_, '_>| session::authenticate(s, &bearer, &bound);
     let (operator, session) = shared.read("authenticate", now, find).await?;
     let digest = sha256(format!("DPoP {token}").as_bytes());
-    shared.credentials.remember(digest, &operator.id.to_string(), session.expires_at, now);
+    shared
+        .credentials
+        .remember(digest, &operator.id.to_string(), session.expires_at, now);
     Ok(Caller::Operator(operator, Some(session)))
 }
 
@@ -198,21 +227,21 @@ pub fn terminal(
     let proof = proof.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
     let htu = dpop::htu(shared.daemon.facts.issuer(), path);
     let proven = dpop::verify(proof, &htu, token, now).map_err(refused)?;
-    shared.credentials.use_proof(&proven.thumbprint, &proven.jti, now)?;
+    shared
+        .credentials
+        .use_proof(&proven.thumbprint, &proven.jti, now)?;
     Ok(proven.thumbprint)
 }
 
 /// The `dpop` metadata of a request whose RPC is open to anyone.
 pub fn dpop_of<T>(request: &tonic::Request<T>) -> Option<String> {
-    request.metadata().get("dpop").and_then(|value| value.to_str().ok()).map(str::to_owned)
+    request
+        .metadata()
+        .get("dpop")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
 }
 
 fn refused(error: jwt::JwtError) -> Fault {
     fault::UNAUTHENTICATED.fault().caused_by(error)
-}
-
-fn sha256(data: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, data).as_ref());
-    out
 }

@@ -34,9 +34,10 @@ impl Caller {
     pub fn may(&self, method: &Method) -> bool {
         match self {
             Self::Backend(_) => method.roles.contains(&Role::Backend),
-            Self::Operator(operator, _) => {
-                operator.roles.iter().any(|role| method.roles.contains(&wire_role(*role)))
-            }
+            Self::Operator(operator, _) => operator
+                .roles
+                .iter()
+                .any(|role| method.roles.contains(&wire_role(*role))),
         }
     }
 
@@ -90,7 +91,10 @@ impl<S> Layer<S> for CallerLayer {
     type Service = CallerService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CallerService { inner, shared: Arc::clone(&self.0) }
+        CallerService {
+            inner,
+            shared: Arc::clone(&self.0),
+        }
     }
 }
 
@@ -129,8 +133,14 @@ where
 }
 
 async fn admit<B>(shared: &Shared, request: &mut Request<B>) -> std::result::Result<(), Status> {
-    let Some(method) = access::method(request.uri().path()) else { return Ok(()) };
-    if method.roles.iter().any(|role| matches!(role, Role::Anyone | Role::Phone)) {
+    let Some(method) = access::method(request.uri().path()) else {
+        return Ok(());
+    };
+    if method
+        .roles
+        .iter()
+        .any(|role| matches!(role, Role::Anyone | Role::Phone))
+    {
         return Ok(());
     }
     let (parts, path) = (super::authenticate::Presented::of(request), method.path);

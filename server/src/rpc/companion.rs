@@ -5,12 +5,12 @@ use std::sync::Arc;
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
+use paraphe_proto::jws;
 use paraphe_proto::oprf::{BlindedElement, OprfKey};
 use paraphe_proto::statements::{self, Approval, EvaluationContext, Refusal};
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::companion_server::Companion;
 use paraphe_proto::v1::{self, SignedRequest};
-use paraphe_proto::jws;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -61,7 +61,9 @@ impl CompanionService {
             iat: now,
         };
         let signed = jws::sign(&claims, facts.keys.challenge()).map_err(Fault::internal)?;
-        Ok(Response::new(v1::EvaluationResponse { evaluation: signed.into_compact() }))
+        Ok(Response::new(v1::EvaluationResponse {
+            evaluation: signed.into_compact(),
+        }))
     }
 }
 
@@ -85,15 +87,22 @@ fn challenge_id(text: &str) -> Result<ChallengeId, Status> {
 }
 
 fn statement_refused(field: &str, error: jws::StatementError) -> Status {
-    status::status(fault::STATEMENT_REFUSED.fault().on(field).because(format!("{error}.")))
+    status::status(
+        fault::STATEMENT_REFUSED
+            .fault()
+            .on(field)
+            .because(format!("{error}.")),
+    )
 }
 
 #[tonic::async_trait]
 impl Companion for CompanionService {
-    #[expect(clippy::disallowed_types, reason = "nonces are drawn at the edge")]
     async fn nonce(&self, _: Request<v1::NonceRequest>) -> Result<Response<v1::NonceResponse>, Status> {
-        let (nonce, expires_at) = self.0.nonces.draw(self.0.now()?, &mut rand_core::OsRng);
-        Ok(Response::new(v1::NonceResponse { nonce, expires_at: expires_at.as_secs() }))
+        let (nonce, expires_at) = self.0.nonces.draw(self.0.now()?, &mut crate::entropy::system());
+        Ok(Response::new(v1::NonceResponse {
+            nonce,
+            expires_at: expires_at.as_secs(),
+        }))
     }
 
     async fn key_sets(
@@ -111,10 +120,16 @@ impl Companion for CompanionService {
         request: Request<v1::BeginActivationRequest>,
     ) -> Result<Response<v1::BeginActivationResponse>, Status> {
         let wire = request.into_inner();
-        let id: ActivationId =
-            wire.activation_id.parse().map_err(|_| fault::ACTIVATION_NOT_FOUND.fault().on("activation_id"))?;
-        let key = PublicKey::from_sec1(&wire.possession_key)
-            .map_err(|_| Fault::field("possession_key", "It must be a P-256 point, 65 uncompressed bytes."))?;
+        let id: ActivationId = wire
+            .activation_id
+            .parse()
+            .map_err(|_| fault::ACTIVATION_NOT_FOUND.fault().on("activation_id"))?;
+        let key = PublicKey::from_sec1(&wire.possession_key).map_err(|_| {
+            Fault::field(
+                "possession_key",
+                "It must be a P-256 point, 65 uncompressed bytes.",
+            )
+        })?;
         let begin = move |s: &mut crate::app::Scope<'_, '_>| activation::begin(s, id, &key, &wire.mac);
         let offer = self.0.write("begin_activation", self.0.now()?, begin).await?;
         Ok(Response::new(v1::BeginActivationResponse { offer }))
@@ -177,11 +192,21 @@ impl Companion for CompanionService {
 
     async fn device(&self, request: Request<SignedRequest>) -> Result<Response<v1::DeviceResponse>, Status> {
         let now = self.0.now()?;
-        let proven = self.by_nonce::<v1::DeviceBody>(request, method!("Device"), now).await?;
-        let view = self.0.read("device", now, move |s| history::device(s, proven.device_id)).await?;
-        let blocked = view.blocked.into_iter().map(|(relying_party_id, display_name, since)| {
-            v1::BlockedRelyingParty { relying_party_id, display_name, since: since.as_secs() }
-        });
+        let proven = self
+            .by_nonce::<v1::DeviceBody>(request, method!("Device"), now)
+            .await?;
+        let view = self
+            .0
+            .read("device", now, move |s| history::device(s, proven.device_id))
+            .await?;
+        let blocked =
+            view.blocked.into_iter().map(
+                |(relying_party_id, display_name, since)| v1::BlockedRelyingParty {
+                    relying_party_id,
+                    display_name,
+                    since: since.as_secs(),
+                },
+            );
         Ok(Response::new(v1::DeviceResponse {
             state: encode::device_state(view.state).into(),
             quarantined_until: encode::quarantined_until(view.state),
@@ -196,19 +221,32 @@ impl Companion for CompanionService {
 
     async fn watch(&self, request: Request<SignedRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let now = self.0.now()?;
-        let proven = self.by_nonce::<v1::WatchBody>(request, method!("Watch"), now).await?;
-        Ok(Response::new(watch::pending(Arc::clone(&self.0), proven.device_id)))
+        let proven = self
+            .by_nonce::<v1::WatchBody>(request, method!("Watch"), now)
+            .await?;
+        Ok(Response::new(watch::pending(
+            Arc::clone(&self.0),
+            proven.device_id,
+        )))
     }
 
     async fn fetch(&self, request: Request<SignedRequest>) -> Result<Response<v1::FetchResponse>, Status> {
         let now = self.0.now()?;
-        let proven = self.by_nonce::<v1::FetchBody>(request, method!("Fetch"), now).await?;
-        let pending = self.0.read("fetch", now, move |s| challenge::pending(s, proven.device_id)).await?;
+        let proven = self
+            .by_nonce::<v1::FetchBody>(request, method!("Fetch"), now)
+            .await?;
+        let pending = self
+            .0
+            .read("fetch", now, move |s| challenge::pending(s, proven.device_id))
+            .await?;
         let challenges = pending.iter().map(encode::pending).collect();
         Ok(Response::new(v1::FetchResponse { challenges }))
     }
 
-    async fn unlock(&self, request: Request<SignedRequest>) -> Result<Response<v1::EvaluationResponse>, Status> {
+    async fn unlock(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::EvaluationResponse>, Status> {
         let now = self.0.now()?;
         let bound = Bound::Challenge(&|body: &v1::UnlockBody| body.challenge_id.as_str());
         let proven = proof::device(&self.0, request.into_inner(), method!("Unlock"), bound, now).await?;
@@ -219,7 +257,10 @@ impl Companion for CompanionService {
             challenge_id: challenge_id(&proven.body.challenge_id)?,
             element: element.sha256(),
         };
-        let unlocked = self.0.write("unlock", now, move |s| unlock::unlock(s, &cmd)).await?;
+        let unlocked = self
+            .0
+            .write("unlock", now, move |s| unlock::unlock(s, &cmd))
+            .await?;
         let evaluated = Evaluated {
             context: EvaluationContext::Challenge(cmd.challenge_id),
             device_id: proven.device_id,
@@ -238,7 +279,9 @@ impl Companion for CompanionService {
         let bound = Bound::Challenge(&|body: &v1::AnswerBody| body.challenge_id.as_str());
         let proven = proof::device(&self.0, request.into_inner(), method!("Answer"), bound, now).await?;
         let id = challenge_id(&proven.body.challenge_id)?;
-        let key = proven.approval_key.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+        let key = proven
+            .approval_key
+            .ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
         let approval = jws::verify::<Approval>(&proven.body.approval, &key, self.0.daemon.facts.issuer())
             .map_err(|error| statement_refused("approval", error))?;
         let device_id = proven.device_id;
@@ -268,18 +311,26 @@ impl Companion for CompanionService {
 
     async fn lift(&self, request: Request<SignedRequest>) -> Result<Response<v1::LiftResponse>, Status> {
         let now = self.0.now()?;
-        let proven = self.by_nonce::<v1::LiftBody>(request, method!("Lift"), now).await?;
+        let proven = self
+            .by_nonce::<v1::LiftBody>(request, method!("Lift"), now)
+            .await?;
         let party = Some(proven.body.relying_party_id).filter(|id| !id.is_empty());
-        let verb =
-            move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, proven.device_id, party.as_deref());
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, proven.device_id, party.as_deref());
         let raised = self.0.write("lift", now, verb).await?;
         self.0.wake(&raised);
-        Ok(Response::new(v1::LiftResponse { challenge_id: raised.id.to_string() }))
+        Ok(Response::new(v1::LiftResponse {
+            challenge_id: raised.id.to_string(),
+        }))
     }
 
-    async fn history(&self, request: Request<SignedRequest>) -> Result<Response<v1::HistoryResponse>, Status> {
+    async fn history(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::HistoryResponse>, Status> {
         let now = self.0.now()?;
-        let proven = self.by_nonce::<v1::HistoryBody>(request, method!("History"), now).await?;
+        let proven = self
+            .by_nonce::<v1::HistoryBody>(request, method!("History"), now)
+            .await?;
         let size = match proven.body.page_size {
             0 => 50,
             size @ 1..=100 => i64::from(size),
@@ -294,9 +345,19 @@ impl Companion for CompanionService {
         };
         let verb = move |s: &mut crate::app::Scope<'_, '_>| history::history(s, proven.device_id, skip, size);
         let (page, more) = self.0.read("history", now, verb).await?;
-        let entries = page.iter().map(|past| self.entry(past)).collect::<Result<_, _>>()?;
-        let next_page_token = if more { (skip.saturating_add(size)).to_string() } else { String::new() };
-        Ok(Response::new(v1::HistoryResponse { entries, next_page_token }))
+        let entries = page
+            .iter()
+            .map(|past| self.entry(past))
+            .collect::<Result<_, _>>()?;
+        let next_page_token = if more {
+            (skip.saturating_add(size)).to_string()
+        } else {
+            String::new()
+        };
+        Ok(Response::new(v1::HistoryResponse {
+            entries,
+            next_page_token,
+        }))
     }
 }
 
@@ -311,7 +372,12 @@ impl CompanionService {
             relying_party_name: shown.relying_party.name,
             action: past.action.clone(),
             title: shown.display.title,
-            rows: rows.map(|row| v1::DisplayRow { label: row.label, value: row.value }).collect(),
+            rows: rows
+                .map(|row| v1::DisplayRow {
+                    label: row.label,
+                    value: row.value,
+                })
+                .collect(),
             state: past.state.as_str().to_owned(),
             decided_at: past.state.decided_at().map_or(0, Timestamp::as_secs),
         })

@@ -18,7 +18,12 @@ use crate::domain::operator::OperatorRole;
 /// # Errors
 /// `field.invalid` with the field and its form.
 pub fn id<T: FromStr>(field: &str, prefix: &str, text: &str) -> Result<T> {
-    text.parse().map_err(|_| Fault::field(field, format!("It must be `{prefix}` and 26 characters of a-z 2-7.")))
+    text.parse().map_err(|_| {
+        Fault::field(
+            field,
+            format!("It must be `{prefix}` and 26 characters of a-z 2-7."),
+        )
+    })
 }
 
 /// A pairwise subject. A malformed one is not told from an unknown one.
@@ -26,7 +31,8 @@ pub fn id<T: FromStr>(field: &str, prefix: &str, text: &str) -> Result<T> {
 /// # Errors
 /// `subject.not_found`.
 pub fn subject(text: &str) -> Result<paraphe_proto::ids::PairwiseSubject> {
-    text.parse().map_err(|_| fault::SUBJECT_NOT_FOUND.fault().on("subject"))
+    text.parse()
+        .map_err(|_| fault::SUBJECT_NOT_FOUND.fault().on("subject"))
 }
 
 /// How a backend names a person.
@@ -44,7 +50,10 @@ pub fn person(person: Option<v1::check_request::Person>) -> Result<Person> {
         )
         .map(Person::Identity)
         .map_err(|error| Fault::field(format!("identity.{}", error.field()), error.to_string())),
-        None => Err(Fault::field("person", "Name the person by `subject` or by `identity`.")),
+        None => Err(Fault::field(
+            "person",
+            "Name the person by `subject` or by `identity`.",
+        )),
     }
 }
 
@@ -57,9 +66,10 @@ pub fn parameters(
 ) -> Result<BTreeMap<String, ParameterValue>> {
     let value = |name: &str, kind: Option<Kind>| match kind {
         Some(Kind::Text(text)) => Ok(ParameterValue::Text(text)),
-        Some(Kind::Money(money)) => {
-            Ok(ParameterValue::Money { minor_units: money.minor_units, currency: money.currency })
-        }
+        Some(Kind::Money(money)) => Ok(ParameterValue::Money {
+            minor_units: money.minor_units,
+            currency: money.currency,
+        }),
         Some(Kind::Date(date)) => Ok(ParameterValue::Date(date)),
         Some(Kind::Integer(integer)) => Ok(ParameterValue::Integer(integer)),
         Some(Kind::Enumeration(chosen)) => Ok(ParameterValue::Enumeration(chosen)),
@@ -68,7 +78,9 @@ pub fn parameters(
             .on(format!("parameters.{}", name.escape_debug()))
             .because("It has no value.")),
     };
-    wire.into_iter().map(|(name, wire)| Ok((name.clone(), value(&name, wire.kind)?))).collect()
+    wire.into_iter()
+        .map(|(name, wire)| Ok((name.clone(), value(&name, wire.kind)?)))
+        .collect()
 }
 
 /// Whether a match code is asked for; `None` for the catalogue's choice.
@@ -80,7 +92,10 @@ pub fn match_code(wire: i32) -> Result<Option<bool>> {
         Ok(v1::Match::Unspecified) => Ok(None),
         Ok(v1::Match::None) => Ok(Some(false)),
         Ok(v1::Match::EnterCode) => Ok(Some(true)),
-        Err(_) => Err(Fault::field("match", "It must be MATCH_NONE or MATCH_ENTER_CODE.")),
+        Err(_) => Err(Fault::field(
+            "match",
+            "It must be MATCH_NONE or MATCH_ENTER_CODE.",
+        )),
     }
 }
 

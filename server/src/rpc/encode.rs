@@ -29,7 +29,11 @@ pub fn state(state: &State) -> v1::State {
 /// A challenge as its backend sees it; the assertion until it expires.
 pub fn verdict(challenge: &Challenge, now: Timestamp) -> v1::Verdict {
     let assertion = match &challenge.state {
-        State::Approved { assertion, assertion_expires_at, .. } if now < *assertion_expires_at => assertion.clone(),
+        State::Approved {
+            assertion,
+            assertion_expires_at,
+            ..
+        } if now < *assertion_expires_at => assertion.clone(),
         _ => String::new(),
     };
     v1::Verdict {
@@ -37,7 +41,10 @@ pub fn verdict(challenge: &Challenge, now: Timestamp) -> v1::Verdict {
         state: state(&challenge.state).into(),
         decided_at: challenge.state.decided_at().map_or(0, Timestamp::as_secs),
         assertion,
-        cursor: challenge.verdict_number.map(|number| number.to_string()).unwrap_or_default(),
+        cursor: challenge
+            .verdict_number
+            .map(|number| number.to_string())
+            .unwrap_or_default(),
         idempotency_key: challenge.idempotency_key.clone(),
     }
 }
@@ -54,7 +61,10 @@ pub fn outcome(outcome: &Outcome) -> v1::Outcome {
 
 /// A challenge that waits for a phone.
 pub fn pending(challenge: &Challenge) -> v1::PendingChallenge {
-    v1::PendingChallenge { challenge: challenge.statement.clone(), quiet: challenge.quiet }
+    v1::PendingChallenge {
+        challenge: challenge.statement.clone(),
+        quiet: challenge.quiet,
+    }
 }
 
 /// State of a device.
@@ -70,7 +80,11 @@ pub fn device_state(state: DeviceState) -> v1::DeviceState {
 
 /// End of a quarantine, or 0.
 pub fn quarantined_until(state: DeviceState) -> i64 {
-    if let DeviceState::Quarantined { until } = state { until.as_secs() } else { 0 }
+    if let DeviceState::Quarantined { until } = state {
+        until.as_secs()
+    } else {
+        0
+    }
 }
 
 /// An activation as the operator is shown it, once.
@@ -112,12 +126,18 @@ pub fn case(case: &Case) -> v1::Case {
         state: case.state.as_str().to_owned(),
         document: evidence.map(document),
         opened_at: case.opened_at.as_secs(),
-        countersignature_required: case.two_people && matches!(case.state, CaseState::Open | CaseState::Verified(_)),
+        countersignature_required: case.two_people
+            && matches!(case.state, CaseState::Open | CaseState::Verified(_)),
     }
 }
 
 fn document(evidence: &Evidence) -> v1::Document {
-    let end = evidence.number.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    let end = evidence
+        .number
+        .char_indices()
+        .rev()
+        .nth(3)
+        .map_or(0, |(at, _)| at);
     v1::Document {
         format: evidence.format.clone(),
         code: evidence.code.clone(),
@@ -146,7 +166,11 @@ pub fn operator(operator: &Operator) -> v1::Operator {
 
 /// An operator's roles.
 pub fn roles(operator: &Operator) -> Vec<i32> {
-    operator.roles.iter().map(|role| wire_role(*role).into()).collect()
+    operator
+        .roles
+        .iter()
+        .map(|role| wire_role(*role).into())
+        .collect()
 }
 
 /// A relying party.

@@ -32,7 +32,10 @@ impl Enrolment for EnrolmentService {
         let channel = request.into_inner().channel;
         let (now, target) = (self.0.now()?, channel.chars().take(32).collect());
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::open(s, clerk, &channel);
-        let opened = self.0.operate("open_case", clerk.to_string(), target, now, verb).await?;
+        let opened = self
+            .0
+            .operate("open_case", clerk.to_string(), target, now, verb)
+            .await?;
         Ok(Response::new(encode::case(&opened)))
     }
 
@@ -54,7 +57,10 @@ impl Enrolment for EnrolmentService {
         };
         let (now, target) = (self.0.now()?, wire.case_id);
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::record(s, clerk, &cmd);
-        let recorded = self.0.operate("record_evidence", clerk.to_string(), target, now, verb).await?;
+        let recorded = self
+            .0
+            .operate("record_evidence", clerk.to_string(), target, now, verb)
+            .await?;
         Ok(Response::new(encode::case(&recorded)))
     }
 
@@ -63,7 +69,10 @@ impl Enrolment for EnrolmentService {
         let wire = request.into_inner();
         let (now, id) = (self.0.now()?, case_id(&wire.case_id)?);
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::countersign(s, by, id);
-        let signed = self.0.operate("countersign", by.to_string(), wire.case_id, now, verb).await?;
+        let signed = self
+            .0
+            .operate("countersign", by.to_string(), wire.case_id, now, verb)
+            .await?;
         Ok(Response::new(encode::case(&signed)))
     }
 
@@ -75,7 +84,10 @@ impl Enrolment for EnrolmentService {
         let wire = request.into_inner();
         let (now, id) = (self.0.now()?, case_id(&wire.case_id)?);
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, clerk, id);
-        let issued = self.0.operate("issue_activation", clerk.to_string(), wire.case_id, now, verb).await?;
+        let issued = self
+            .0
+            .operate("issue_activation", clerk.to_string(), wire.case_id, now, verb)
+            .await?;
         Ok(Response::new(encode::issued(issued)))
     }
 
@@ -101,7 +113,10 @@ impl Enrolment for EnrolmentService {
             .map_err(|_| Fault::field("code", "It must be the six digits that the phone shows."))?;
         let by = actor.clone();
         let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::confirm(s, &by, id, &digits);
-        let view = self.0.operate("confirm_activation", actor, wire.activation_id, now, verb).await?;
+        let view = self
+            .0
+            .operate("confirm_activation", actor, wire.activation_id, now, verb)
+            .await?;
         match view.refused {
             Some(fault) => Err(fault.into()),
             None => Ok(Response::new(encode::activation(&view))),

@@ -105,8 +105,18 @@ impl Shared {
         }
     }
 
-    async fn audit_refusal(&self, name: &'static str, actor: String, target: String, now: Timestamp, fault: &Fault) {
-        let audited = matches!(fault.rule.kind, Kind::Forbidden | Kind::NotFound | Kind::Precondition | Kind::Exists);
+    async fn audit_refusal(
+        &self,
+        name: &'static str,
+        actor: String,
+        target: String,
+        now: Timestamp,
+        fault: &Fault,
+    ) {
+        let audited = matches!(
+            fault.rule.kind,
+            Kind::Forbidden | Kind::NotFound | Kind::Precondition | Kind::Exists
+        );
         if !audited {
             return;
         }

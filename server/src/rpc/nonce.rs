@@ -29,7 +29,10 @@ impl Nonces {
     pub fn new(rng: &mut impl RngCore) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         rng.fill_bytes(key.as_mut_slice());
-        Self { key, used: Mutex::new(HashMap::new()) }
+        Self {
+            key,
+            used: Mutex::new(HashMap::new()),
+        }
     }
 
     /// A fresh nonce and its end.
@@ -61,7 +64,10 @@ impl Nonces {
 
     /// Forgets nonces whose time is over.
     pub fn forget(&self, now: Timestamp) {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, until| now < *until);
+        self.used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, until| now < *until);
     }
 
     fn open(&self, nonce: &str) -> Option<([u8; 16], Timestamp)> {
@@ -73,19 +79,21 @@ impl Nonces {
     }
 
     fn mac(&self, random: &[u8; 16], until: Timestamp) -> [u8; 32] {
-        let transcript = Transcript::new("paraphe/v1/nonce").field(random).field(&until.as_secs().to_be_bytes());
+        let transcript = Transcript::new("paraphe/v1/nonce")
+            .field(random)
+            .field(&until.as_secs().to_be_bytes());
         transcript.hmac(self.key.as_slice())
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::disallowed_types)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_nonce_counts_once_for_a_minute_in_one_process() {
-        let (mut rng, now) = (rand_core::OsRng, Timestamp::from_secs(1_000));
+        let (mut rng, now) = (crate::entropy::system(), Timestamp::from_secs(1_000));
         let nonces = Nonces::new(&mut rng);
         let (nonce, until) = nonces.draw(now, &mut rng);
         assert!(Nonces::new(&mut rng).use_up(&nonce, now).is_err());

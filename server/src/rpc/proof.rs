@@ -55,7 +55,12 @@ pub async fn device<B: Message + Default>(
     let id = Proof::unverified_device(&request.proof).map_err(refused)?;
     let found = shared.read("prove", now, move |s| {
         let found = device::load(&mut s.rows, id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
-        Ok((found.possession_key, found.approval_key, found.epoch, found.attempts.latest()))
+        Ok((
+            found.possession_key,
+            found.approval_key,
+            found.epoch,
+            found.attempts.latest(),
+        ))
     });
     let (possession_key, approval_key, epoch, latest) = found.await?;
     let key = PublicKey::from_sec1(&possession_key.0).map_err(Fault::internal)?;
@@ -70,7 +75,13 @@ pub async fn device<B: Message + Default>(
         return Err(fault::ROLLBACK_NOTICED.fault().into());
     }
     let approval_key = Some(PublicKey::from_sec1(&approval_key.0).map_err(Fault::internal)?);
-    Ok(Proven { body, device_id: id, epoch, possession_key: key, approval_key })
+    Ok(Proven {
+        body,
+        device_id: id,
+        epoch,
+        possession_key: key,
+        approval_key,
+    })
 }
 
 /// Proves a phone that is being activated, by the key that took the offer.
@@ -85,16 +96,25 @@ pub async fn activating<B: Message + Default>(
     now: Timestamp,
 ) -> std::result::Result<(Proven<B>, ActivationId), Status> {
     let body: B = decode(&request)?;
-    let id: ActivationId = activation_of(&body).parse().map_err(|_| fault::UNAUTHENTICATED.fault())?;
-    let found = shared.read("prove", now, move |s| activation::proof_key(s, id)).await?;
+    let id: ActivationId = activation_of(&body)
+        .parse()
+        .map_err(|_| fault::UNAUTHENTICATED.fault())?;
+    let found = shared
+        .read("prove", now, move |s| activation::proof_key(s, id))
+        .await?;
     let key = PublicKey::from_sec1(&found.1).map_err(Fault::internal)?;
     let proof = verify(shared, &request, &key, method)?;
     if proof.device_id != found.0 || proof.epoch != activation::FIRST_EPOCH {
         return Err(fault::UNAUTHENTICATED.fault().into());
     }
     check_bound(shared, &proof, &body, &Bound::Nonce, now)?;
-    let proven =
-        Proven { body, device_id: found.0, epoch: proof.epoch, possession_key: key, approval_key: None };
+    let proven = Proven {
+        body,
+        device_id: found.0,
+        epoch: proof.epoch,
+        possession_key: key,
+        approval_key: None,
+    };
     Ok((proven, id))
 }
 
@@ -110,10 +130,14 @@ fn verify(shared: &Shared, request: &SignedRequest, key: &PublicKey, method: &st
 
 fn decode<B: Message + Default>(request: &SignedRequest) -> Result<B> {
     if request.body.len() > BODY_BYTES {
-        return Err(Fault::field("body", format!("It must be at most {BODY_BYTES} bytes.")));
+        return Err(Fault::field(
+            "body",
+            format!("It must be at most {BODY_BYTES} bytes."),
+        ));
     }
-    B::decode(request.body.as_slice())
-        .map_err(|error| Fault::field("body", "It must be the encoded message that the RPC names.").caused_by(error))
+    B::decode(request.body.as_slice()).map_err(|error| {
+        Fault::field("body", "It must be the encoded message that the RPC names.").caused_by(error)
+    })
 }
 
 fn check_bound<B>(
@@ -126,9 +150,14 @@ fn check_bound<B>(
     match (&proof.freshness, bound) {
         (Freshness::Nonce(nonce), Bound::Nonce) => shared.nonces.use_up(nonce, now),
         (Freshness::Challenge(named), Bound::Challenge(of_body)) => {
-            let asked: ChallengeId =
-                of_body(body).parse().map_err(|_| fault::CHALLENGE_NOT_FOUND.fault().on("challenge_id"))?;
-            if asked == *named { Ok(()) } else { fault::UNAUTHENTICATED.broken() }
+            let asked: ChallengeId = of_body(body)
+                .parse()
+                .map_err(|_| fault::CHALLENGE_NOT_FOUND.fault().on("challenge_id"))?;
+            if asked == *named {
+                Ok(())
+            } else {
+                fault::UNAUTHENTICATED.broken()
+            }
         }
         _ => fault::UNAUTHENTICATED.broken(),
     }

@@ -43,7 +43,13 @@ impl Session for SessionService {
     ) -> Result<Response<v1::CompleteSessionResponse>, Status> {
         let now = self.0.now()?;
         let proof = dpop_of(&request);
-        let key = terminal(&self.0, proof.as_deref(), "/paraphe.v1.Session/Complete", None, now)?;
+        let key = terminal(
+            &self.0,
+            proof.as_deref(),
+            "/paraphe.v1.Session/Complete",
+            None,
+            now,
+        )?;
         let id = decode::id("challenge_id", "chl_", &request.into_inner().challenge_id)?;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| session::complete(s, id, &key);
         let response = match self.0.write("complete_session", now, verb).await? {
@@ -53,9 +59,16 @@ impl Session for SessionService {
                 } else {
                     State::Expired
                 };
-                v1::CompleteSessionResponse { state: state.into(), ..Default::default() }
+                v1::CompleteSessionResponse {
+                    state: state.into(),
+                    ..Default::default()
+                }
             }
-            Completed::Token { token, session, operator } => v1::CompleteSessionResponse {
+            Completed::Token {
+                token,
+                session,
+                operator,
+            } => v1::CompleteSessionResponse {
                 state: State::Approved.into(),
                 token,
                 expires_at: session.expires_at.as_secs(),

@@ -33,7 +33,9 @@ pub fn status(fault: Fault) -> Status {
         let description = fault.detail.clone().unwrap_or_else(|| fault.rule.text.to_owned());
         details.add_bad_request_violation(field.clone(), description);
     }
-    let hint = fault.retry_after_s.or((fault.rule.kind == Kind::Exhausted).then_some(1));
+    let hint = fault
+        .retry_after_s
+        .or((fault.rule.kind == Kind::Exhausted).then_some(1));
     if let Some(seconds) = hint {
         details.set_retry_info(Some(Duration::from_secs(seconds)));
     }

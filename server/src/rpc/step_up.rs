@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use paraphe_proto::v1::step_up_server::StepUp;
 use paraphe_proto::v1::{
-    CancelRequest, CheckRequest, CheckResponse, Decision, GetRequest, RequestRequest, RequestResponse, Verdict,
-    WatchRequest,
+    CancelRequest, CheckRequest, CheckResponse, Decision, GetRequest, RequestRequest, RequestResponse,
+    Verdict, WatchRequest,
 };
 use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
@@ -30,20 +30,35 @@ impl StepUp for StepUpService {
             text => Some(text.parse().map_err(|fault: Fault| fault.on("session_acr"))?),
         };
         let person = decode::person(wire.person)?;
-        let cmd = CheckCommand { relying_party, person, action: wire.action, session_acr };
+        let cmd = CheckCommand {
+            relying_party,
+            person,
+            action: wire.action,
+            session_acr,
+        };
         let (now, facts) = (self.0.now()?, Arc::clone(&self.0.daemon.facts));
-        let (decision, subject) = self.0.write("check", now, move |s| request::check(s, &cmd)).await?;
+        let (decision, subject) = self
+            .0
+            .write("check", now, move |s| request::check(s, &cmd))
+            .await?;
         let (decision, channels) = match decision {
             request::Decision::Allowed => (Decision::Allowed, Vec::new()),
             request::Decision::StepUpRequired => (Decision::StepUpRequired, Vec::new()),
             request::Decision::Refused => (Decision::Refused, Vec::new()),
             request::Decision::EnrolmentRequired => {
                 let open = facts.config.channels.iter().filter(|(name, _)| name.is_public());
-                (Decision::EnrolmentRequired, open.map(|(name, _)| name.as_str().to_owned()).collect())
+                (
+                    Decision::EnrolmentRequired,
+                    open.map(|(name, _)| name.as_str().to_owned()).collect(),
+                )
             }
         };
         let subject = subject.map(|subject| subject.to_string()).unwrap_or_default();
-        Ok(Response::new(CheckResponse { decision: decision.into(), subject, channels }))
+        Ok(Response::new(CheckResponse {
+            decision: decision.into(),
+            subject,
+            channels,
+        }))
     }
 
     async fn request(&self, request: Request<RequestRequest>) -> Result<Response<RequestResponse>, Status> {
@@ -62,7 +77,10 @@ impl StepUp for StepUpService {
             locale: wire.locale,
         };
         let now = self.0.now()?;
-        let requested = self.0.write("request", now, move |s| request::request(s, &cmd)).await?;
+        let requested = self
+            .0
+            .write("request", now, move |s| request::request(s, &cmd))
+            .await?;
         let challenge = requested.challenge;
         if requested.fresh {
             self.0.wake(&challenge);
@@ -80,10 +98,16 @@ impl StepUp for StepUpService {
         let id = decode::id("challenge_id", "chl_", &request.into_inner().challenge_id)?;
         let now = self.0.now()?;
         let party_id = party.id.clone();
-        let mut found = self.0.read("get", now, move |s| challenge::get(s, &party_id, id)).await?;
+        let mut found = self
+            .0
+            .read("get", now, move |s| challenge::get(s, &party_id, id))
+            .await?;
         if matches!(found.state, State::Pending) && now >= found.expires_at {
             expire(&self.0, now).await?;
-            found = self.0.read("get", now, move |s| challenge::get(s, &party.id, id)).await?;
+            found = self
+                .0
+                .read("get", now, move |s| challenge::get(s, &party.id, id))
+                .await?;
         }
         Ok(Response::new(encode::verdict(&found, now)))
     }
@@ -101,17 +125,17 @@ impl StepUp for StepUpService {
         let party = caller::backend(&request)?;
         let id = decode::id("challenge_id", "chl_", &request.into_inner().challenge_id)?;
         let now = self.0.now()?;
-        let cancelled = self.0.write("cancel", now, move |s| challenge::cancel(s, &party.id, id)).await?;
+        let cancelled = self
+            .0
+            .write("cancel", now, move |s| challenge::cancel(s, &party.id, id))
+            .await?;
         self.0.wake(&cancelled);
         Ok(Response::new(encode::verdict(&cancelled, now)))
     }
 }
 
 /// Sweeps until nothing is overdue, and wakes those concerned.
-pub(crate) async fn expire(
-    shared: &Shared,
-    now: paraphe_proto::time::Timestamp,
-) -> Result<(), Status> {
+pub(crate) async fn expire(shared: &Shared, now: paraphe_proto::time::Timestamp) -> Result<(), Status> {
     loop {
         let swept = shared.write("expire", now, expiry::sweep).await?;
         for challenge in &swept.concluded {
@@ -125,7 +149,11 @@ pub(crate) async fn expire(
 
 fn content(wire: &RequestRequest) -> [u8; 32] {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    let without = RequestRequest { idempotency_key: String::new(), parameters: Default::default(), ..wire.clone() };
+    let without = RequestRequest {
+        idempotency_key: String::new(),
+        parameters: Default::default(),
+        ..wire.clone()
+    };
     context.update(&without.encode_length_delimited_to_vec());
     let sorted: std::collections::BTreeMap<_, _> = wire.parameters.iter().collect();
     for (name, value) in sorted {

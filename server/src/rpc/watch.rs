@@ -45,7 +45,12 @@ pub async fn verdicts(
             };
             shared.read("watch", now, last).await?
         }
-        text => text.parse().map_err(|_| Fault::field("cursor", "It must be a cursor of an earlier verdict, `0` or empty."))?,
+        text => text.parse().map_err(|_| {
+            Fault::field(
+                "cursor",
+                "It must be a cursor of an earlier verdict, `0` or empty.",
+            )
+        })?,
     };
     let (sender, receiver) = mpsc::channel(BUFFER);
     let task = async move {
@@ -66,7 +71,9 @@ async fn follow_verdicts(
     let mut wake = shared.backends.listen(party.to_owned());
     loop {
         let (now, name) = (shared.now()?, party.to_owned());
-        let page = shared.read("watch", now, move |s| challenge::verdicts(s, &name, after)).await?;
+        let page = shared
+            .read("watch", now, move |s| challenge::verdicts(s, &name, after))
+            .await?;
         let full = i64::try_from(page.len()).is_ok_and(|count| count == challenge::VERDICT_PAGE);
         for decided in page {
             after = decided.verdict_number.unwrap_or(after);
@@ -103,13 +110,19 @@ async fn follow_pending(
     loop {
         let waiting = waiting_for(shared, device_id).await?;
         for event in changes(shared, device_id, &mut shown, &waiting).await? {
-            if sender.send(Ok(CompanionEvent { event: Some(event) })).await.is_err() {
+            if sender
+                .send(Ok(CompanionEvent { event: Some(event) }))
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
         }
         if !caught_up {
             caught_up = true;
-            let event = CompanionEvent { event: Some(Event::CaughtUp(CaughtUp {})) };
+            let event = CompanionEvent {
+                event: Some(Event::CaughtUp(CaughtUp {})),
+            };
             if sender.send(Ok(event)).await.is_err() {
                 return Ok(());
             }
@@ -123,7 +136,8 @@ async fn follow_pending(
 async fn waiting_for(shared: &Shared, device_id: DeviceId) -> Result<Vec<Challenge>, Status> {
     let now = shared.now()?;
     let load = move |s: &mut crate::app::Scope<'_, '_>| {
-        let phone = store::device::load(&mut s.rows, device_id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+        let phone =
+            store::device::load(&mut s.rows, device_id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
         phone.require_may_refuse()?;
         challenge::pending(s, device_id)
     };
@@ -136,8 +150,11 @@ async fn changes(
     shown: &mut HashMap<ChallengeId, ()>,
     waiting: &[Challenge],
 ) -> Result<Vec<Event>, Status> {
-    let ended: Vec<ChallengeId> =
-        shown.keys().copied().filter(|id| !waiting.iter().any(|challenge| challenge.id == *id)).collect();
+    let ended: Vec<ChallengeId> = shown
+        .keys()
+        .copied()
+        .filter(|id| !waiting.iter().any(|challenge| challenge.id == *id))
+        .collect();
     let mut events = Vec::new();
     for id in ended {
         shown.remove(&id);
@@ -146,8 +163,15 @@ async fn changes(
             Ok(challenge::of_device(s, device_id, id)?.state.as_str().to_owned())
         };
         let state = shared.read("watch", now, state).await?;
-        let state = if state == "pending" { "expired".to_owned() } else { state };
-        events.push(Event::Ended(ChallengeEnded { challenge_id: id.to_string(), state }));
+        let state = if state == "pending" {
+            "expired".to_owned()
+        } else {
+            state
+        };
+        events.push(Event::Ended(ChallengeEnded {
+            challenge_id: id.to_string(),
+            state,
+        }));
     }
     for challenge in waiting {
         if shown.insert(challenge.id, ()).is_none() {

@@ -33,7 +33,10 @@ pub fn open_of_subject(
     rows: &mut Rows<'_, '_>,
     subject_id: SubjectId,
 ) -> Result<Vec<Stored<Activation>>, StoreError> {
-    rows.select(&format!("subject_id = $1 AND {OPEN}"), &[subject_id.to_string().into()])
+    rows.select(
+        &format!("subject_id = $1 AND {OPEN}"),
+        &[subject_id.to_string().into()],
+    )
 }
 
 /// Those whose time is over, at most `limit`.

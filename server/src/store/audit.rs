@@ -41,7 +41,9 @@ pub fn append(
     target: &str,
     outcome: &str,
 ) -> Result<(), StoreError> {
-    let row = rows.tx.query_opt("SELECT COALESCE(MAX(id), 0) + 1 FROM audit", &[])?;
+    let row = rows
+        .tx
+        .query_opt("SELECT COALESCE(MAX(id), 0) + 1 FROM audit", &[])?;
     let next = row.map(|row| row.int(0)).transpose()?.unwrap_or(1);
     rows.insert(&Entry {
         number: u64::try_from(next).unwrap_or(1),

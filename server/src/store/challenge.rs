@@ -53,12 +53,18 @@ pub fn by_idempotency_key(
     relying_party_id: &str,
     key: &str,
 ) -> Result<Option<Stored<Challenge>>, StoreError> {
-    rows.select_one("relying_party_id = $1 AND idempotency_key = $2", &[relying_party_id.into(), key.into()])
+    rows.select_one(
+        "relying_party_id = $1 AND idempotency_key = $2",
+        &[relying_party_id.into(), key.into()],
+    )
 }
 
 /// All that wait for this phone, oldest first.
 pub fn pending_of_device(rows: &mut Rows<'_, '_>, device_id: DeviceId) -> Challenges {
-    rows.select("device_id = $1 AND state = 'pending' ORDER BY created_at, id", &[device_id.to_string().into()])
+    rows.select(
+        "device_id = $1 AND state = 'pending' ORDER BY created_at, id",
+        &[device_id.to_string().into()],
+    )
 }
 
 /// Those of one relying party that wait for this person.
@@ -95,7 +101,12 @@ pub fn history(
 ) -> Challenges {
     rows.select(
         "subject_id = $1 AND created_at >= $2 ORDER BY created_at DESC, id LIMIT $3 OFFSET $4",
-        &[subject_id.to_string().into(), since.as_secs().into(), limit.into(), skip.into()],
+        &[
+            subject_id.to_string().into(),
+            since.as_secs().into(),
+            limit.into(),
+            skip.into(),
+        ],
     )
 }
 
@@ -124,9 +135,17 @@ pub fn oldest_since(
     relying_party_id: &str,
 ) -> Result<Option<Timestamp>, StoreError> {
     let sql = "SELECT MIN(created_at) FROM challenge WHERE subject_id = $1 AND created_at > $2 AND relying_party_id = $3";
-    let values: [Value; 3] = [subject_id.to_string().into(), since.as_secs().into(), relying_party_id.into()];
+    let values: [Value; 3] = [
+        subject_id.to_string().into(),
+        since.as_secs().into(),
+        relying_party_id.into(),
+    ];
     let row = rows.tx.query_opt(sql, &values)?;
-    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(Timestamp::from_secs))
+    Ok(row
+        .map(|row| row.opt_int(0))
+        .transpose()?
+        .flatten()
+        .map(Timestamp::from_secs))
 }
 
 /// The next number among the verdicts of a relying party. Its row orders the verdicts as they are committed.

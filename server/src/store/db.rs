@@ -43,7 +43,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { write_queue: 1024, read_queue: 1024, group_limit: 128, readers: 4 }
+        Options {
+            write_queue: 1024,
+            read_queue: 1024,
+            group_limit: 128,
+            readers: 4,
+        }
     }
 }
 
@@ -58,7 +63,9 @@ enum Driver<'c> {
 
 impl<'c> Tx<'c> {
     fn sqlite(sqlite: &'c Sqlite) -> Tx<'c> {
-        Tx { driver: Driver::Sqlite(sqlite) }
+        Tx {
+            driver: Driver::Sqlite(sqlite),
+        }
     }
 
     /// Executes one statement without a result and returns the number of rows it changed: the guard of a guarded UPDATE.
@@ -90,7 +97,13 @@ impl<'c> Tx<'c> {
             Driver::Sqlite(sqlite) => sqlite.query(sql, values, 2)?,
         };
         let row = rows.pop();
-        if rows.is_empty() { Ok(row) } else { Err(DbError::Statement { detail: "one row was expected, there are more".to_owned() }) }
+        if rows.is_empty() {
+            Ok(row)
+        } else {
+            Err(DbError::Statement {
+                detail: "one row was expected, there are more".to_owned(),
+            })
+        }
     }
 }
 
@@ -124,18 +137,24 @@ impl Db {
 
     fn open_with(path: &Path, options: Options, migrations: &[Migration]) -> Result<Db, DbError> {
         if !file::is_present(path)? {
-            return Err(DbError::Missing { path: path.to_owned() });
+            return Err(DbError::Missing {
+                path: path.to_owned(),
+            });
         }
         let file_lock = file::lock(path)?;
         let (sqlite, identity) = Sqlite::open(path)?;
         if identity.is_blank {
-            return Err(DbError::Missing { path: path.to_owned() });
+            return Err(DbError::Missing {
+                path: path.to_owned(),
+            });
         }
         let _pending = migrations::remaining(migrations, identity.version)?;
         sqlite.check()?;
         file::restrict(path)?;
         sqlite.prepare_writer()?;
-        migrations::run(migrations, identity.version, |migration| sqlite.migrate(migration))?;
+        migrations::run(migrations, identity.version, |migration| {
+            sqlite.migrate(migration)
+        })?;
         Db::start(path, options, sqlite, &file_lock)
     }
 
@@ -144,7 +163,9 @@ impl Db {
         file::create(path)?;
         let (sqlite, identity) = Sqlite::open(path)?;
         if !identity.is_blank {
-            return Err(DbError::Exists { path: path.to_owned() });
+            return Err(DbError::Exists {
+                path: path.to_owned(),
+            });
         }
         file::restrict(path)?;
         sqlite.prepare_writer()?;
@@ -152,17 +173,27 @@ impl Db {
         Db::start(path, options, sqlite, &file_lock)
     }
 
-    fn start(path: &Path, options: Options, sqlite: Sqlite, file_lock: &Arc<std::fs::File>) -> Result<Db, DbError> {
+    fn start(
+        path: &Path,
+        options: Options,
+        sqlite: Sqlite,
+        file_lock: &Arc<std::fs::File>,
+    ) -> Result<Db, DbError> {
         let (readers, reads) = Lane::new(options.read_queue);
         let reads = Arc::new(Mutex::new(reads));
         for _ in 0..options.readers.max(1) {
-            let (connection, reads, file_lock) = (Sqlite::open_reader(path)?, reads.clone(), file_lock.clone());
+            let (connection, reads, file_lock) =
+                (Sqlite::open_reader(path)?, reads.clone(), file_lock.clone());
             readers.start("store-reader", move || lanes::read(connection, reads, file_lock))?;
         }
         let (writer, writes) = Lane::new(options.write_queue);
         let file_lock = file_lock.clone();
-        writer.start("store-writer", move || lanes::write(sqlite, writes, options.group_limit, file_lock))?;
-        Ok(Db { lanes: Arc::new(Lanes { writer, readers }) })
+        writer.start("store-writer", move || {
+            lanes::write(sqlite, writes, options.group_limit, file_lock)
+        })?;
+        Ok(Db {
+            lanes: Arc::new(Lanes { writer, readers }),
+        })
     }
 
     /// Runs `work` as one durable transaction called `name` and returns its result once it is on the disk.
@@ -171,48 +202,72 @@ impl Db {
     /// # Errors
     /// The closure's own error, its changes undone; or a [`DbError`], after which nothing is known to be stored:
     /// `Overloaded` at once when the queue is full, `Panicked`, `Unavailable`, `Io`.
-    pub async fn write<T, E>(&self, name: &'static str, work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub async fn write<T, E>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        submit(&self.lanes.writer, name, work)?.await.unwrap_or_else(|_| Err(E::from(gone())))
+        submit(&self.lanes.writer, name, work)?
+            .await
+            .unwrap_or_else(|_| Err(E::from(gone())))
     }
 
     /// Runs `work` on one consistent snapshot of what is committed; it cannot write.
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub async fn read<T, E>(&self, name: &'static str, work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub async fn read<T, E>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        submit(&self.lanes.readers, name, work)?.await.unwrap_or_else(|_| Err(E::from(gone())))
+        submit(&self.lanes.readers, name, work)?
+            .await
+            .unwrap_or_else(|_| Err(E::from(gone())))
     }
 
     /// [`Db::write`] for commands that have no async runtime; inside one it would block a worker, which tokio answers with a panic.
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub fn write_blocking<T, E>(&self, name: &'static str, work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub fn write_blocking<T, E>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        submit(&self.lanes.writer, name, work)?.blocking_recv().unwrap_or_else(|_| Err(E::from(gone())))
+        submit(&self.lanes.writer, name, work)?
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(E::from(gone())))
     }
 
     /// [`Db::read`] for commands that have no async runtime, see [`Db::write_blocking`].
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub fn read_blocking<T, E>(&self, name: &'static str, work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub fn read_blocking<T, E>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        submit(&self.lanes.readers, name, work)?.blocking_recv().unwrap_or_else(|_| Err(E::from(gone())))
+        submit(&self.lanes.readers, name, work)?
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(E::from(gone())))
     }
 
     /// Refuses what comes from now on, answers what waits, moves the write-ahead log into the file and unlocks it.
@@ -221,7 +276,9 @@ impl Db {
     /// [`DbError::Io`] or `Unavailable` when the log could not be moved; what was committed is safe in it.
     pub async fn close(&self) -> Result<(), DbError> {
         let db = self.clone();
-        tokio::task::spawn_blocking(move || db.close_blocking()).await.unwrap_or_else(|_| Err(gone()))
+        tokio::task::spawn_blocking(move || db.close_blocking())
+            .await
+            .unwrap_or_else(|_| Err(gone()))
     }
 
     /// [`Db::close`] for commands that have no async runtime.

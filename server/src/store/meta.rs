@@ -9,7 +9,9 @@ const LAST_SEEN: &str = "last_seen";
 
 /// One named value.
 pub fn load(rows: &mut Rows<'_, '_>, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let row = rows.tx.query_opt("SELECT value FROM meta WHERE name = $1", &[name.into()])?;
+    let row = rows
+        .tx
+        .query_opt("SELECT value FROM meta WHERE name = $1", &[name.into()])?;
     Ok(row.map(|row| row.bytes(0).map(<[u8]>::to_vec)).transpose()?)
 }
 
@@ -35,7 +37,10 @@ pub fn note_seen(rows: &mut Rows<'_, '_>, now: Timestamp) -> Result<(), StoreErr
 /// Adds a signed key set.
 pub fn insert_key_set(rows: &mut Rows<'_, '_>, version: u64, statement: &str) -> Result<(), StoreError> {
     let version = Value::Int(i64::try_from(version).unwrap_or(i64::MAX));
-    rows.tx.execute("INSERT INTO keyset (version, statement) VALUES ($1, $2)", &[version, statement.into()])?;
+    rows.tx.execute(
+        "INSERT INTO keyset (version, statement) VALUES ($1, $2)",
+        &[version, statement.into()],
+    )?;
     Ok(())
 }
 
@@ -44,5 +49,8 @@ pub fn key_sets_after(rows: &mut Rows<'_, '_>, version: u64) -> Result<Vec<Strin
     let version = Value::Int(i64::try_from(version).unwrap_or(i64::MAX));
     let sql = "SELECT statement FROM keyset WHERE version > $1 ORDER BY version LIMIT 100";
     let rows = rows.tx.query(sql, &[version])?;
-    Ok(rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<_, _>>()?)
+    Ok(rows
+        .iter()
+        .map(|row| row.text(0).map(str::to_owned))
+        .collect::<Result<_, _>>()?)
 }

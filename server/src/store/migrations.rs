@@ -16,7 +16,11 @@ pub struct Migration {
 }
 
 /// Every step since the first release.
-pub const MIGRATIONS: &[Migration] = &[Migration { version: 1, name: "initial", sql: include_str!("migrations/0001_initial.sql") }];
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    sql: include_str!("migrations/0001_initial.sql"),
+}];
 
 /// The steps after version `found`.
 ///
@@ -24,23 +28,40 @@ pub const MIGRATIONS: &[Migration] = &[Migration { version: 1, name: "initial", 
 /// [`DbError::Newer`] when the database is ahead of the list.
 pub fn remaining(list: &[Migration], found: i64) -> Result<impl Iterator<Item = &Migration>, DbError> {
     let known = list.last().map_or(0, |last| last.version);
-    if found > known { Err(DbError::Newer { found, known }) } else { Ok(list.iter().filter(move |step| step.version > found)) }
+    if found > known {
+        Err(DbError::Newer { found, known })
+    } else {
+        Ok(list.iter().filter(move |step| step.version > found))
+    }
 }
 
 /// Hands the steps after version `found` to `apply`, in order, until one fails.
 ///
 /// # Errors
 /// As [`remaining`], or what `apply` returned.
-pub fn run(list: &[Migration], found: i64, mut apply: impl FnMut(&Migration) -> Result<(), DbError>) -> Result<(), DbError> {
+pub fn run(
+    list: &[Migration],
+    found: i64,
+    mut apply: impl FnMut(&Migration) -> Result<(), DbError>,
+) -> Result<(), DbError> {
     for migration in remaining(list, found)? {
         apply(migration)?;
-        tracing::info!(version = migration.version, name = migration.name, "migrated the database");
+        tracing::info!(
+            version = migration.version,
+            name = migration.name,
+            "migrated the database"
+        );
     }
     Ok(())
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 mod tests {
     use super::*;
 
@@ -53,11 +74,19 @@ mod tests {
 
     #[test]
     fn only_later_steps_run_and_a_failure_ends_them() {
-        let list = [1, 2, 3, 4].map(|version| Migration { version, name: "step", sql: "" });
+        let list = [1, 2, 3, 4].map(|version| Migration {
+            version,
+            name: "step",
+            sql: "",
+        });
         let mut applied = Vec::new();
         let outcome = run(&list, 1, |migration| {
             applied.push(migration.version);
-            if migration.version == 3 { Err(DbError::Overloaded) } else { Ok(()) }
+            if migration.version == 3 {
+                Err(DbError::Overloaded)
+            } else {
+                Ok(())
+            }
         });
         assert_eq!(outcome, Err(DbError::Overloaded));
         assert_eq!(applied, [2, 3]);
@@ -65,7 +94,11 @@ mod tests {
 
     #[test]
     fn a_database_ahead_of_the_list_is_refused_before_any_step() {
-        let list = [1, 2].map(|version| Migration { version, name: "step", sql: "" });
+        let list = [1, 2].map(|version| Migration {
+            version,
+            name: "step",
+            sql: "",
+        });
         let outcome = run(&list, 3, |_| panic!("nothing may be applied"));
         assert_eq!(outcome, Err(DbError::Newer { found: 3, known: 2 }));
     }

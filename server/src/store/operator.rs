@@ -13,7 +13,11 @@ impl Record for Operator {
 
     fn clear(&self) -> Vec<Value> {
         let state = if self.disabled { "disabled" } else { "active" };
-        vec![self.id.to_string().into(), self.name.as_str().into(), state.into()]
+        vec![
+            self.id.to_string().into(),
+            self.name.as_str().into(),
+            state.into(),
+        ]
     }
 }
 
@@ -31,7 +35,11 @@ impl Record for Session {
     const COLUMNS: &'static [&'static str] = &["id", "operator_id", "expires_at"];
 
     fn clear(&self) -> Vec<Value> {
-        vec![self.id.as_str().into(), self.operator_id.to_string().into(), self.expires_at.as_secs().into()]
+        vec![
+            self.id.as_str().into(),
+            self.operator_id.to_string().into(),
+            self.expires_at.as_secs().into(),
+        ]
     }
 }
 
@@ -75,5 +83,8 @@ pub fn sessions_of(
 
 /// Deletes sessions whose time is over.
 pub fn delete_ended_sessions(rows: &mut Rows<'_, '_>, now: Timestamp) -> Result<u64, StoreError> {
-    Ok(rows.tx.execute("DELETE FROM session WHERE expires_at <= $1", &[now.as_secs().into()])?)
+    Ok(rows.tx.execute(
+        "DELETE FROM session WHERE expires_at <= $1",
+        &[now.as_secs().into()],
+    )?)
 }

@@ -45,7 +45,10 @@ impl<R> Stored<R> {
     /// # Errors
     /// Those of `change`.
     pub fn try_map<E>(self, change: impl FnOnce(R) -> Result<R, E>) -> Result<Self, E> {
-        Ok(Self { record: change(self.record)?, version: self.version })
+        Ok(Self {
+            record: change(self.record)?,
+            version: self.version,
+        })
     }
 }
 
@@ -70,7 +73,10 @@ pub enum StoreError {
 
 impl StoreError {
     fn sealed<R: Record>(_: SealError) -> Self {
-        Self::Tampered { table: R::TABLE, column: "sealed" }
+        Self::Tampered {
+            table: R::TABLE,
+            column: "sealed",
+        }
     }
 }
 
@@ -94,7 +100,10 @@ impl<'a, 'tx> Rows<'a, 'tx> {
     pub fn insert<R: Record>(&mut self, record: &R) -> Result<(), StoreError> {
         let mut values = record.clear();
         let id = key_text(values.first());
-        let sealed = self.sealer.seal_record(R::TABLE, &id, 1, record).map_err(StoreError::sealed::<R>)?;
+        let sealed = self
+            .sealer
+            .seal_record(R::TABLE, &id, 1, record)
+            .map_err(StoreError::sealed::<R>)?;
         values.push(Value::Int(1));
         values.push(Value::Bytes(sealed));
         let places: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
@@ -120,7 +129,10 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         let sealed = self.sealer.seal_record(R::TABLE, &id, version, &stored.record);
         let sealed = sealed.map_err(StoreError::sealed::<R>)?;
         let columns = R::COLUMNS.iter().skip(1).chain(&["version", "sealed"]);
-        let sets: Vec<String> = columns.enumerate().map(|(n, column)| format!("{column} = ${}", n + 1)).collect();
+        let sets: Vec<String> = columns
+            .enumerate()
+            .map(|(n, column)| format!("{column} = ${}", n + 1))
+            .collect();
         let guard = sets.len();
         let sql = format!(
             "UPDATE {} SET {} WHERE {} = ${} AND version = ${}",
@@ -133,7 +145,12 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         let mut clear = clear.into_iter();
         let key = clear.next().unwrap_or(Value::Null);
         let mut values: Vec<Value> = clear.collect();
-        values.extend([Value::Int(next), Value::Bytes(sealed), key, Value::Int(stored.version)]);
+        values.extend([
+            Value::Int(next),
+            Value::Bytes(sealed),
+            key,
+            Value::Int(stored.version),
+        ]);
         if self.tx.execute(&sql, &values)? != 1 {
             return Err(StoreError::Stale(R::TABLE));
         }
@@ -159,9 +176,16 @@ impl<'a, 'tx> Rows<'a, 'tx> {
     ///
     /// # Errors
     /// [`StoreError::Tampered`] if any of them does not verify.
-    pub fn select<R: Record>(&mut self, filter: &str, values: &[Value]) -> Result<Vec<Stored<R>>, StoreError> {
-        let sql =
-            format!("SELECT {}, version, sealed FROM {} WHERE {filter}", R::COLUMNS.join(", "), R::TABLE);
+    pub fn select<R: Record>(
+        &mut self,
+        filter: &str,
+        values: &[Value],
+    ) -> Result<Vec<Stored<R>>, StoreError> {
+        let sql = format!(
+            "SELECT {}, version, sealed FROM {} WHERE {filter}",
+            R::COLUMNS.join(", "),
+            R::TABLE
+        );
         let rows = self.tx.query(&sql, values)?;
         rows.iter().map(|row| self.open(row)).collect()
     }
@@ -198,7 +222,10 @@ impl<'a, 'tx> Rows<'a, 'tx> {
             .map_err(StoreError::sealed::<R>)?;
         for (at, (column, expected)) in R::COLUMNS.iter().zip(record.clear()).enumerate() {
             if *row.value(at)? != expected {
-                return Err(StoreError::Tampered { table: R::TABLE, column });
+                return Err(StoreError::Tampered {
+                    table: R::TABLE,
+                    column,
+                });
             }
         }
         Ok(Stored { record, version })

@@ -9,7 +9,10 @@ impl Record for RelyingParty {
     const COLUMNS: &'static [&'static str] = &["id", "certificate_sha256"];
 
     fn clear(&self) -> Vec<Value> {
-        let certificate = self.certificate_sha256.as_deref().map_or(Value::Null, Value::from);
+        let certificate = self
+            .certificate_sha256
+            .as_deref()
+            .map_or(Value::Null, Value::from);
         vec![self.id.as_str().into(), certificate]
     }
 }

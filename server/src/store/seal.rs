@@ -25,16 +25,22 @@ const CHECK_VALUE: &[u8] = b"paraphe/v1/master-key";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The blob was altered, or belongs to another row or version. The message names the table, never the row.
-    #[error("a sealed record in `{table}` was altered or moved: do not trust this database; restore a backup and examine this file")]
+    #[error(
+        "a sealed record in `{table}` was altered or moved: do not trust this database; restore a backup and examine this file"
+    )]
     Tampered { table: String },
     /// The database was sealed with another master key.
     #[error("this master key does not open the database: configure the key that `paraphed init` made for it")]
     WrongMasterKey,
     /// The master key file holds something else than a key.
-    #[error("the master key must be 32 bytes, raw or as 64 hexadecimal digits: point the configuration at the file `paraphed init` made")]
+    #[error(
+        "the master key must be 32 bytes, raw or as 64 hexadecimal digits: point the configuration at the file `paraphed init` made"
+    )]
     MasterKeyFormat,
     /// A record has another shape than this release expects.
-    #[error("a record in `{table}` could not be encoded or decoded ({detail}): this is a defect of paraphed, please report it")]
+    #[error(
+        "a record in `{table}` could not be encoded or decoded ({detail}): this is a defect of paraphed, please report it"
+    )]
     Record { table: String, detail: String },
     /// The operating system's random source failed.
     #[error("the operating system gave no random bytes: check the host")]
@@ -80,7 +86,9 @@ impl MasterKey {
         if digits.len() != 2 * MASTER_KEY_BYTES {
             return Err(SealError::MasterKeyFormat);
         }
-        data_encoding::HEXLOWER_PERMISSIVE.decode_mut(digits, &mut key.0).map_err(|_| SealError::MasterKeyFormat)?;
+        data_encoding::HEXLOWER_PERMISSIVE
+            .decode_mut(digits, &mut key.0)
+            .map_err(|_| SealError::MasterKeyFormat)?;
         Ok(key)
     }
 
@@ -98,9 +106,15 @@ pub struct Sealer {
 
 impl Sealer {
     /// A sealer under `master`.
-    #[expect(clippy::disallowed_methods, reason = "nonces must never repeat under a row key, so no caller may choose them")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nonces must never repeat under a row key, so no caller may choose them"
+    )]
     pub fn new(master: &MasterKey) -> Sealer {
-        Sealer { rows: Salt::new(HKDF_SHA256, &[]).extract(&master.0), random: SystemRandom::new() }
+        Sealer {
+            rows: Salt::new(HKDF_SHA256, &[]).extract(&master.0),
+            random: SystemRandom::new(),
+        }
     }
 
     /// Seals `plaintext` for one row of `table` at `version`; the blob is 29 bytes longer. Each change of a row takes a higher version.
@@ -109,7 +123,9 @@ impl Sealer {
     /// [`SealError::NoRandomness`].
     pub fn seal(&self, table: &str, id: &str, version: u64, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
+        self.random
+            .fill(&mut nonce)
+            .map_err(|_| SealError::NoRandomness)?;
         let header = 1 + NONCE_LEN;
         let mut blob = Vec::with_capacity(header + plaintext.len() + AES_256_GCM.tag_len());
         blob.push(FORMAT);
@@ -118,8 +134,15 @@ impl Sealer {
         let key = self.row_key(table, id)?;
         let body = blob.get_mut(header..).unwrap_or_default();
         let tag = key
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated_data(table, id, version).bytes()), body)
-            .map_err(|_| SealError::Record { table: table.to_owned(), detail: "too long".to_owned() })?;
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(associated_data(table, id, version).bytes()),
+                body,
+            )
+            .map_err(|_| SealError::Record {
+                table: table.to_owned(),
+                detail: "too long".to_owned(),
+            })?;
         blob.extend_from_slice(tag.as_ref());
         Ok(blob)
     }
@@ -128,16 +151,32 @@ impl Sealer {
     ///
     /// # Errors
     /// [`SealError::Tampered`] for anything else.
-    pub fn open(&self, table: &str, id: &str, version: u64, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let tampered = || SealError::Tampered { table: table.to_owned() };
-        let (FORMAT, rest) = blob.split_first().map(|(format, rest)| (*format, rest)).ok_or_else(tampered)? else {
+    pub fn open(
+        &self,
+        table: &str,
+        id: &str,
+        version: u64,
+        blob: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let tampered = || SealError::Tampered {
+            table: table.to_owned(),
+        };
+        let (FORMAT, rest) = blob
+            .split_first()
+            .map(|(format, rest)| (*format, rest))
+            .ok_or_else(tampered)?
+        else {
             return Err(tampered());
         };
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(tampered)?;
         let mut opened = Zeroizing::new(ciphertext.to_vec());
         let length = self
             .row_key(table, id)?
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(associated_data(table, id, version).bytes()), &mut opened)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(associated_data(table, id, version).bytes()),
+                &mut opened,
+            )
             .map_err(|_| tampered())?
             .len();
         opened.truncate(length);
@@ -148,9 +187,16 @@ impl Sealer {
     ///
     /// # Errors
     /// [`SealError::Record`] when it cannot be encoded, [`SealError::NoRandomness`].
-    pub fn seal_record<T: Serialize>(&self, table: &str, id: &str, version: u64, record: &T) -> Result<Vec<u8>, SealError> {
+    pub fn seal_record<T: Serialize>(
+        &self,
+        table: &str,
+        id: &str,
+        version: u64,
+        record: &T,
+    ) -> Result<Vec<u8>, SealError> {
         let mut plaintext = Zeroizing::new(Vec::with_capacity(1024));
-        ciborium::into_writer(record, &mut *plaintext).map_err(|error| unreadable(table, &error.to_string()))?;
+        ciborium::into_writer(record, &mut *plaintext)
+            .map_err(|error| unreadable(table, &error.to_string()))?;
         self.seal(table, id, version, &plaintext)
     }
 
@@ -158,9 +204,16 @@ impl Sealer {
     ///
     /// # Errors
     /// [`SealError::Tampered`] as [`Sealer::open`]; [`SealError::Record`] when its fields are not those of `T`.
-    pub fn open_record<T: DeserializeOwned>(&self, table: &str, id: &str, version: u64, blob: &[u8]) -> Result<T, SealError> {
+    pub fn open_record<T: DeserializeOwned>(
+        &self,
+        table: &str,
+        id: &str,
+        version: u64,
+        blob: &[u8],
+    ) -> Result<T, SealError> {
         let plaintext = self.open(table, id, version, blob)?;
-        ciborium::from_reader(plaintext.as_slice()).map_err(|_| unreadable(table, "its fields are not the expected ones"))
+        ciborium::from_reader(plaintext.as_slice())
+            .map_err(|_| unreadable(table, "its fields are not the expected ones"))
     }
 
     /// The sealed value that `paraphed init` stores in `meta` for [`Sealer::verify_check_value`].
@@ -176,24 +229,41 @@ impl Sealer {
     /// # Errors
     /// [`SealError::WrongMasterKey`].
     pub fn verify_check_value(&self, blob: &[u8]) -> Result<(), SealError> {
-        let opened = self.open(CHECK_TABLE, CHECK_ID, 0, blob).map_err(|_| SealError::WrongMasterKey)?;
-        if opened.as_slice() == CHECK_VALUE { Ok(()) } else { Err(SealError::WrongMasterKey) }
+        let opened = self
+            .open(CHECK_TABLE, CHECK_ID, 0, blob)
+            .map_err(|_| SealError::WrongMasterKey)?;
+        if opened.as_slice() == CHECK_VALUE {
+            Ok(())
+        } else {
+            Err(SealError::WrongMasterKey)
+        }
     }
 
     fn row_key(&self, table: &str, id: &str) -> Result<LessSafeKey, SealError> {
-        let info = Transcript::new(ROW_KEY_LABEL).field(table.as_bytes()).field(id.as_bytes());
+        let info = Transcript::new(ROW_KEY_LABEL)
+            .field(table.as_bytes())
+            .field(id.as_bytes());
         let info = [info.bytes()];
-        let key = self.rows.expand(&info, &AES_256_GCM).map_err(|_| unreadable(table, "no row key"))?;
+        let key = self
+            .rows
+            .expand(&info, &AES_256_GCM)
+            .map_err(|_| unreadable(table, "no row key"))?;
         Ok(LessSafeKey::new(UnboundKey::from(key)))
     }
 }
 
 fn associated_data(table: &str, id: &str, version: u64) -> Transcript {
-    Transcript::new(ROW_LABEL).field(table.as_bytes()).field(id.as_bytes()).field(&version.to_be_bytes())
+    Transcript::new(ROW_LABEL)
+        .field(table.as_bytes())
+        .field(id.as_bytes())
+        .field(&version.to_be_bytes())
 }
 
 fn unreadable(table: &str, detail: &str) -> SealError {
-    SealError::Record { table: table.to_owned(), detail: detail.to_owned() }
+    SealError::Record {
+        table: table.to_owned(),
+        detail: detail.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ impl Record for Subject {
     const COLUMNS: &'static [&'static str] = &["id", "lookup"];
 
     fn clear(&self) -> Vec<Value> {
-        let lookup = self.lookup.as_ref().map_or(Value::Null, |hash| Value::Bytes(hash.to_vec()));
+        let lookup = self
+            .lookup
+            .as_ref()
+            .map_or(Value::Null, |hash| Value::Bytes(hash.to_vec()));
         vec![self.id.to_string().into(), lookup]
     }
 }

@@ -19,19 +19,27 @@ pub enum DbError {
     #[error("{} is not a Paraphe database (or its first page is destroyed) and was left as it is: correct the path, or restore a backup", .path.display())]
     Foreign { path: PathBuf },
     /// A later release has migrated the database.
-    #[error("the database has schema version {found}, this release knows up to {known}: run the later release; a schema never goes back")]
+    #[error(
+        "the database has schema version {found}, this release knows up to {known}: run the later release; a schema never goes back"
+    )]
     Newer { found: i64, known: i64 },
     /// The database's structure is damaged.
-    #[error("the database is damaged ({detail}): keep the file for examination and run `paraphed restore` with a backup")]
+    #[error(
+        "the database is damaged ({detail}): keep the file for examination and run `paraphed restore` with a backup"
+    )]
     Corrupt { detail: String },
     /// The operating system refused a file operation. After a failed commit the outcome is unknown until the next start.
-    #[error("the database could not be read or written ({detail}): check the disk, the path and the file's owner")]
+    #[error(
+        "the database could not be read or written ({detail}): check the disk, the path and the file's owner"
+    )]
     Io { detail: String },
     /// The queue is full; nothing was executed.
     #[error("too many transactions are waiting: try again in a moment")]
     Overloaded,
     /// The database cannot serve now: closed, busy, or out of space.
-    #[error("the database is unavailable ({detail}): try again; if it lasts, check the disk's free space and the daemon's log")]
+    #[error(
+        "the database is unavailable ({detail}): try again; if it lasts, check the disk's free space and the daemon's log"
+    )]
     Unavailable { detail: String },
     /// A unique key is taken; `constraint` names the columns as `table.column, …`.
     #[error("a record with the same {constraint} exists already")]
@@ -44,9 +52,15 @@ pub enum DbError {
     Statement { detail: String },
     /// A column was read as something it is not: the daemon's own mistake, or a row that was tampered with.
     #[error("column {index} holds {found} where {expected} was expected: run `paraphed check`")]
-    Column { index: usize, expected: &'static str, found: &'static str },
+    Column {
+        index: usize,
+        expected: &'static str,
+        found: &'static str,
+    },
     /// The transaction's closure panicked; its changes were rolled back.
-    #[error("the transaction `{name}` broke off and was undone: this is a defect of paraphed, please report it with the log")]
+    #[error(
+        "the transaction `{name}` broke off and was undone: this is a defect of paraphed, please report it with the log"
+    )]
     Panicked { name: &'static str },
 }
 
@@ -72,10 +86,14 @@ impl DbError {
     }
 
     pub(super) fn io(path: &Path, error: &std::io::Error) -> DbError {
-        DbError::Io { detail: format!("{}: {error}", path.display()) }
+        DbError::Io {
+            detail: format!("{}: {error}", path.display()),
+        }
     }
 
     pub(super) fn unavailable(detail: &str) -> DbError {
-        DbError::Unavailable { detail: detail.to_owned() }
+        DbError::Unavailable {
+            detail: detail.to_owned(),
+        }
     }
 }

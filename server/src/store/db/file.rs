@@ -26,7 +26,9 @@ pub(super) fn lock(path: &Path) -> Result<Arc<File>, DbError> {
         .map_err(|error| DbError::io(&lock_path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(Arc::new(file)),
-        Err(TryLockError::WouldBlock) => Err(DbError::Locked { path: path.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(DbError::Locked {
+            path: path.to_owned(),
+        }),
         Err(TryLockError::Error(error)) => Err(DbError::io(&lock_path, &error)),
     }
 }
@@ -49,15 +51,22 @@ pub(super) fn create(path: &Path) -> Result<(), DbError> {
         .mode(OWNER_ONLY)
         .open(path)
         .map_err(|error| DbError::io(path, &error))?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|directory| directory.sync_all()).map_err(|error| DbError::io(parent, &error))
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| DbError::io(parent, &error))
 }
 
 /// Takes the file and its write-ahead log away from group and others. Files made later inherit the mode.
 pub(super) fn restrict(path: &Path) -> Result<(), DbError> {
     for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
         match std::fs::set_permissions(&file, Permissions::from_mode(OWNER_ONLY)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(DbError::io(&file, &error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(DbError::io(&file, &error));
+            }
             _ => {}
         }
     }

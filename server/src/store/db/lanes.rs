@@ -13,7 +13,12 @@ use super::{DbError, Tx};
 type Queue = Receiver<Box<dyn Task>>;
 
 /// The writer thread: drains `queue` in groups of at most `group_limit`, then checkpoints and lets go of the file's lock.
-pub(super) fn write(sqlite: Sqlite, queue: Queue, group_limit: usize, file_lock: Arc<File>) -> Result<(), DbError> {
+pub(super) fn write(
+    sqlite: Sqlite,
+    queue: Queue,
+    group_limit: usize,
+    file_lock: Arc<File>,
+) -> Result<(), DbError> {
     while let Ok(first) = queue.recv() {
         commit_group(&sqlite, first, &queue, group_limit);
     }
@@ -25,7 +30,10 @@ pub(super) fn write(sqlite: Sqlite, queue: Queue, group_limit: usize, file_lock:
 
 fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, limit: usize) {
     let mut group = vec![first];
-    let outcome = sqlite.begin_write().and_then(|()| run_group(sqlite, &mut group, queue, limit)).and_then(|()| sqlite.commit());
+    let outcome = sqlite
+        .begin_write()
+        .and_then(|()| run_group(sqlite, &mut group, queue, limit))
+        .and_then(|()| sqlite.commit());
     if let Err(error) = &outcome {
         tracing::error!(code = error.code(), %error, transactions = group.len(), "a group of transactions was not committed");
         sqlite.abandon();
@@ -37,7 +45,12 @@ fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, limit: usi
 }
 
 /// Runs the group's first task and whatever else waits; what arrives meanwhile joins, up to `limit`.
-fn run_group(sqlite: &Sqlite, group: &mut Vec<Box<dyn Task>>, queue: &Queue, limit: usize) -> Result<(), DbError> {
+fn run_group(
+    sqlite: &Sqlite,
+    group: &mut Vec<Box<dyn Task>>,
+    queue: &Queue,
+    limit: usize,
+) -> Result<(), DbError> {
     loop {
         if let Some(task) = group.last_mut() {
             run_alone(sqlite, task.as_mut())?;

@@ -37,12 +37,18 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sqlite = Sqlite(Connection::open_with_flags(path, flags).map_err(named)?);
         sqlite.guard().map_err(named)?;
-        let identity = sqlite.identity().map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => DbError::Foreign { path: path.to_owned() },
-            _ => named(error),
-        })?;
+        let identity = sqlite
+            .identity()
+            .map_err(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => DbError::Foreign {
+                    path: path.to_owned(),
+                },
+                _ => named(error),
+            })?;
         if !identity.is_ours && !identity.is_blank {
-            return Err(DbError::Foreign { path: path.to_owned() });
+            return Err(DbError::Foreign {
+                path: path.to_owned(),
+            });
         }
         Ok((sqlite, identity))
     }
@@ -73,14 +79,23 @@ impl Sqlite {
         let application_id = integer("PRAGMA application_id")?;
         let version = integer("PRAGMA user_version")?;
         let tables = integer("SELECT COUNT(*) FROM sqlite_schema")?;
-        Ok(Identity { is_ours: application_id == APPLICATION_ID, is_blank: application_id == 0 && version == 0 && tables == 0, version })
+        Ok(Identity {
+            is_ours: application_id == APPLICATION_ID,
+            is_blank: application_id == 0 && version == 0 && tables == 0,
+            version,
+        })
     }
 
     /// Makes a recognised file ready for writing: durable commits, nothing deleted stays readable.
     pub(super) fn prepare_writer(&self) -> Result<(), DbError> {
-        let mode: String = self.0.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(named)?;
+        let mode: String = self
+            .0
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(named)?;
         if mode != "wal" {
-            return Err(DbError::unavailable("its file system does not support a write-ahead log"));
+            return Err(DbError::unavailable(
+                "its file system does not support a write-ahead log",
+            ));
         }
         self.batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864")
     }
@@ -90,14 +105,24 @@ impl Sqlite {
     /// # Errors
     /// [`DbError::Corrupt`] with the first thing found.
     pub(super) fn check(&self) -> Result<(), DbError> {
-        let detail: String = self.0.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(named)?;
-        if detail == "ok" { Ok(()) } else { Err(DbError::Corrupt { detail }) }
+        let detail: String = self
+            .0
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(named)?;
+        if detail == "ok" {
+            Ok(())
+        } else {
+            Err(DbError::Corrupt { detail })
+        }
     }
 
     /// Applies one migration with its version in one transaction. Tables may be rebuilt in it: foreign keys are checked at its end.
     pub(super) fn migrate(&self, migration: &Migration) -> Result<(), DbError> {
         self.batch("PRAGMA foreign_keys = OFF")?;
-        let applied = self.begin_write().and_then(|()| self.apply(migration)).and_then(|()| self.commit());
+        let applied = self
+            .begin_write()
+            .and_then(|()| self.apply(migration))
+            .and_then(|()| self.commit());
         self.abandon();
         self.batch("PRAGMA foreign_keys = ON")?;
         applied
@@ -106,9 +131,17 @@ impl Sqlite {
     fn apply(&self, migration: &Migration) -> Result<(), DbError> {
         self.batch(migration.sql)?;
         if self.query_all("PRAGMA foreign_key_check", &[])?.is_empty() {
-            self.batch(&format!("PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION_ID}", migration.version))
+            self.batch(&format!(
+                "PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION_ID}",
+                migration.version
+            ))
         } else {
-            Err(DbError::Constraint { detail: format!("migration {} leaves rows without the rows they refer to", migration.name) })
+            Err(DbError::Constraint {
+                detail: format!(
+                    "migration {} leaves rows without the rows they refer to",
+                    migration.name
+                ),
+            })
         }
     }
 
@@ -161,7 +194,9 @@ impl Sqlite {
     pub(super) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbError> {
         let mut statement = self.0.prepare_cached(sql).map_err(named)?;
         check_order(&statement)?;
-        let changed = statement.execute(rusqlite::params_from_iter(values)).map_err(named)?;
+        let changed = statement
+            .execute(rusqlite::params_from_iter(values))
+            .map_err(named)?;
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
 
@@ -170,10 +205,14 @@ impl Sqlite {
         let mut statement = self.0.prepare_cached(sql).map_err(named)?;
         check_order(&statement)?;
         let columns = statement.column_count();
-        let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(named)?;
+        let mut rows = statement
+            .query(rusqlite::params_from_iter(values))
+            .map_err(named)?;
         let mut collected = Vec::new();
         while let Some(row) = rows.next().map_err(named)? {
-            let values = (0..columns).map(|index| value(row.get_ref(index).map_err(named)?)).collect::<Result<_, DbError>>()?;
+            let values = (0..columns)
+                .map(|index| value(row.get_ref(index).map_err(named)?))
+                .collect::<Result<_, DbError>>()?;
             collected.push(Row(values));
             if collected.len() == limit {
                 break;
@@ -197,9 +236,20 @@ impl Sqlite {
 
 /// SQLite numbers parameters as they appear and takes `$2` for a name: out of order, values would silently swap places.
 fn check_order(statement: &Statement<'_>) -> Result<(), DbError> {
-    let in_order = (1..=statement.parameter_count())
-        .all(|index| statement.parameter_name(index).and_then(|name| name.strip_prefix('$')).and_then(|number| number.parse().ok()) == Some(index));
-    if in_order { Ok(()) } else { Err(DbError::Statement { detail: "parameters must be $1, $2, … in the order of their first use".to_owned() }) }
+    let in_order = (1..=statement.parameter_count()).all(|index| {
+        statement
+            .parameter_name(index)
+            .and_then(|name| name.strip_prefix('$'))
+            .and_then(|number| number.parse().ok())
+            == Some(index)
+    });
+    if in_order {
+        Ok(())
+    } else {
+        Err(DbError::Statement {
+            detail: "parameters must be $1, $2, … in the order of their first use".to_owned(),
+        })
+    }
 }
 
 impl ToSql for Value {
@@ -219,10 +269,14 @@ fn value(column: ValueRef<'_>) -> Result<Value, DbError> {
         ValueRef::Integer(number) => Ok(Value::Int(number)),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Ok(Value::Text(text.to_owned())),
-            Err(_) => Err(DbError::Corrupt { detail: "a text is not UTF-8".to_owned() }),
+            Err(_) => Err(DbError::Corrupt {
+                detail: "a text is not UTF-8".to_owned(),
+            }),
         },
         ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
-        ValueRef::Real(_) => Err(DbError::Statement { detail: "a column holds a floating-point number".to_owned() }),
+        ValueRef::Real(_) => Err(DbError::Statement {
+            detail: "a column holds a floating-point number".to_owned(),
+        }),
     }
 }
 
@@ -230,7 +284,9 @@ fn named(error: rusqlite::Error) -> DbError {
     match error {
         rusqlite::Error::SqliteFailure(failure, message) => named_failure(failure, message),
         rusqlite::Error::SqlInputError { msg, .. } => DbError::Statement { detail: msg },
-        other => DbError::Statement { detail: other.to_string() },
+        other => DbError::Statement {
+            detail: other.to_string(),
+        },
     }
 }
 
@@ -238,14 +294,21 @@ fn named_failure(failure: ffi::Error, message: Option<String>) -> DbError {
     let detail = message.unwrap_or_else(|| failure.to_string());
     match failure.code {
         ErrorCode::ConstraintViolation => match failure.extended_code {
-            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
-                DbError::Conflict { constraint: detail.rsplit(": ").next().unwrap_or_default().to_owned() }
-            }
+            ffi::SQLITE_CONSTRAINT_UNIQUE
+            | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+            | ffi::SQLITE_CONSTRAINT_ROWID => DbError::Conflict {
+                constraint: detail.rsplit(": ").next().unwrap_or_default().to_owned(),
+            },
             _ => DbError::Constraint { detail },
         },
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => DbError::Corrupt { detail },
-        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => DbError::Io { detail },
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::OutOfMemory => DbError::Unavailable { detail },
+        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+            DbError::Io { detail }
+        }
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::DiskFull
+        | ErrorCode::OutOfMemory => DbError::Unavailable { detail },
         _ => DbError::Statement { detail },
     }
 }

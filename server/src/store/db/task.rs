@@ -37,7 +37,16 @@ where
 {
     let (caller, answer) = oneshot::channel();
     let span = tracing::debug_span!("transaction", name);
-    (Box::new(Job { name, span, work, result: None, caller }), answer)
+    (
+        Box::new(Job {
+            name,
+            span,
+            work,
+            result: None,
+            caller,
+        }),
+        answer,
+    )
 }
 
 impl<T, E, F> Task for Job<T, E, F>
@@ -85,15 +94,27 @@ impl Lane {
     /// A lane of at most `bound` waiting tasks, and the end its threads receive from.
     pub(super) fn new(bound: usize) -> (Lane, Receiver<Box<dyn Task>>) {
         let (sender, receiver) = sync_channel(bound);
-        (Lane { queue: Mutex::new(Some(sender)), threads: Mutex::new(Vec::new()) }, receiver)
+        (
+            Lane {
+                queue: Mutex::new(Some(sender)),
+                threads: Mutex::new(Vec::new()),
+            },
+            receiver,
+        )
     }
 
     /// Starts a thread of this lane. It must return once the queue is closed and drained.
-    pub(super) fn start(&self, name: &str, body: impl FnOnce() -> Result<(), DbError> + Send + 'static) -> Result<(), DbError> {
+    pub(super) fn start(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> Result<(), DbError> + Send + 'static,
+    ) -> Result<(), DbError> {
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(body)
-            .map_err(|error| DbError::Unavailable { detail: format!("no thread for {name}: {error}") })?;
+            .map_err(|error| DbError::Unavailable {
+                detail: format!("no thread for {name}: {error}"),
+            })?;
         lock(&self.threads).push(thread);
         Ok(())
     }
@@ -101,7 +122,9 @@ impl Lane {
     /// Queues a task without waiting.
     pub(super) fn submit(&self, task: Box<dyn Task>) -> Result<(), DbError> {
         let queue = lock(&self.queue);
-        let sender = queue.as_ref().ok_or_else(|| DbError::unavailable("it is closed"))?;
+        let sender = queue
+            .as_ref()
+            .ok_or_else(|| DbError::unavailable("it is closed"))?;
         sender.try_send(task).map_err(|error| match error {
             TrySendError::Full(_) => DbError::Overloaded,
             TrySendError::Disconnected(_) => DbError::unavailable("its thread has ended"),
@@ -112,10 +135,14 @@ impl Lane {
     pub(super) fn close(&self) -> Result<(), DbError> {
         drop(lock(&self.queue).take());
         let threads = std::mem::take(&mut *lock(&self.threads));
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(DbError::unavailable("its thread broke off"))))
-            .fold(Ok(()), |first, next| first.and(next))
+        let mut ended = Ok(());
+        for thread in threads {
+            let end = thread
+                .join()
+                .unwrap_or_else(|_| Err(DbError::unavailable("its thread broke off")));
+            ended = ended.and(end);
+        }
+        ended
     }
 }
 

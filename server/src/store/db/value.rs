@@ -115,7 +115,8 @@ impl Row {
     /// # Errors
     /// [`DbError::Column`] when the column is missing, NULL or of another type.
     pub fn int(&self, index: usize) -> Result<i64, DbError> {
-        self.opt_int(index)?.ok_or_else(|| self.mismatch(index, "an integer"))
+        self.opt_int(index)?
+            .ok_or_else(|| self.mismatch(index, "an integer"))
     }
 
     /// The TEXT in column `index`.
@@ -131,7 +132,8 @@ impl Row {
     /// # Errors
     /// As [`Row::int`].
     pub fn bytes(&self, index: usize) -> Result<&[u8], DbError> {
-        self.opt_bytes(index)?.ok_or_else(|| self.mismatch(index, "bytes"))
+        self.opt_bytes(index)?
+            .ok_or_else(|| self.mismatch(index, "bytes"))
     }
 
     /// The BIGINT in column `index`, `None` for NULL.
@@ -172,6 +174,10 @@ impl Row {
 
     fn mismatch(&self, index: usize, expected: &'static str) -> DbError {
         let found = self.0.get(index).map_or("nothing", Value::kind);
-        DbError::Column { index, expected, found }
+        DbError::Column {
+            index,
+            expected,
+            found,
+        }
     }
 }
