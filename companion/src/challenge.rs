@@ -167,3 +167,163 @@ fn is_plain(text: &str) -> bool {
                 | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
     })
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use paraphe_proto::jws;
+    use paraphe_proto::statements::{KeyState, KeyUse, MatchRule, Refusal, RefusalDecision};
+
+    use super::*;
+    use crate::testing::{Issuer, challenge, key, key_set, rng};
+
+    fn verify(change: impl FnOnce(&mut Challenge)) -> Result<Shown, Error> {
+        let (issuer, device_id) = (Issuer::new(), DeviceId::random(&mut rng()));
+        let mut claims = challenge(&device_id);
+        change(&mut claims);
+        Shown::verify(&issuer.keys(), &device_id, &issuer.sign(&claims))
+    }
+
+    fn code(change: impl FnOnce(&mut Challenge)) -> String {
+        verify(change).unwrap_err().code().to_owned()
+    }
+
+    #[test]
+    fn a_good_challenge_shows_what_was_signed() {
+        let shown = verify(|_| {}).unwrap();
+        assert_eq!(shown.relying_party().name, "Course Market");
+        assert_eq!(shown.document().rows[0].value, "1\u{202f}499,00\u{a0}€");
+        assert_eq!(shown.match_digits(), Some(6));
+    }
+
+    #[test]
+    fn a_challenge_for_another_phone_issuer_or_time_is_refused() {
+        assert_eq!(
+            code(|claims| claims.device_handle.0[31] ^= 1),
+            "challenge.other_device"
+        );
+        let other = |claims: &mut Challenge| claims.challenge_id = ChallengeId::random(&mut rng());
+        assert_eq!(code(other), "challenge.other_device");
+        assert_eq!(
+            code(|claims| claims.iss = "https://evil.example".to_owned()),
+            "statement.issuer"
+        );
+        assert_eq!(code(|claims| claims.exp = claims.iat), "challenge.malformed");
+    }
+
+    #[test]
+    fn only_a_challenge_by_an_active_challenge_key_is_shown() {
+        let (issuer, device_id) = (Issuer::new(), DeviceId::random(&mut rng()));
+        let claims = challenge(&device_id);
+        for (key_use, state, shows) in [
+            (KeyUse::Challenge, KeyState::Active, true),
+            (KeyUse::Challenge, KeyState::Next, false),
+            (KeyUse::Challenge, KeyState::Retired, false),
+            (KeyUse::Assertion, KeyState::Active, false),
+        ] {
+            let other = key();
+            let entries = [
+                (&issuer.key, KeyUse::Challenge, KeyState::Active),
+                (&other, key_use, state),
+            ];
+            let keys = issuer
+                .keys()
+                .extended(vec![key_set(2, &entries, &issuer.key)])
+                .unwrap();
+            let compact = jws::sign(&claims, &other).unwrap().into_compact();
+            let shown = Shown::verify(&keys, &device_id, &compact);
+            assert_eq!(
+                shown.as_ref().map(|_| ()).map_err(Error::code),
+                if shows { Ok(()) } else { Err("statement.key") }
+            );
+        }
+    }
+
+    #[test]
+    fn another_statement_of_the_issuer_is_no_challenge() {
+        let issuer = Issuer::new();
+        let refusal = Refusal {
+            iss: crate::testing::ISS.to_owned(),
+            challenge_sha256: [1; 32].into(),
+            decision: RefusalDecision::Deny,
+            device_id: DeviceId::random(&mut rng()),
+            epoch: 1,
+        };
+        let refused = Shown::verify(&issuer.keys(), &refusal.device_id, &issuer.sign(&refusal));
+        assert_eq!(refused.unwrap_err().code(), "statement.type");
+    }
+
+    #[test]
+    fn a_text_that_could_mislead_is_refused_wherever_it_stands() {
+        for bad in [
+            "a\nb",
+            "\u{1b}[2J",
+            "\u{202e}001",
+            "1\u{200b}0",
+            "\u{2067}x",
+            "\u{feff}",
+            "a\u{85}b",
+        ] {
+            assert_eq!(
+                code(|claims| claims.relying_party.name = bad.to_owned()),
+                "challenge.display"
+            );
+            assert_eq!(
+                code(|claims| claims.display.title = bad.to_owned()),
+                "challenge.display"
+            );
+            assert_eq!(
+                code(|claims| claims.display.rows[0].label = bad.to_owned()),
+                "challenge.display"
+            );
+            assert_eq!(
+                code(|claims| claims.display.rows[0].value = bad.to_owned()),
+                "challenge.display"
+            );
+        }
+    }
+
+    #[test]
+    fn a_match_rule_that_makes_no_sense_is_refused() {
+        for (mode, digits) in [
+            (MatchMode::None, 6),
+            (MatchMode::EnterCode, 1),
+            (MatchMode::EnterCode, 9),
+        ] {
+            assert_eq!(
+                code(|claims| claims.match_rule = MatchRule { mode, digits }),
+                "challenge.malformed"
+            );
+        }
+    }
+
+    #[test]
+    fn a_code_is_asked_for_exactly_when_the_challenge_says_so() {
+        let asked = verify(|_| {}).unwrap();
+        assert_eq!(asked.match_code(Some("482 913")).unwrap(), "482913");
+        for (typed, code) in [
+            (None, "match_code.missing"),
+            (Some(" "), "match_code.missing"),
+            (Some("48291"), "match_code.malformed"),
+            (Some("48291x"), "match_code.malformed"),
+            (Some("٤٨٢٩١٣"), "match_code.malformed"),
+        ] {
+            assert_eq!(asked.match_code(typed).unwrap_err().code(), code);
+        }
+        let rule = MatchRule {
+            mode: MatchMode::None,
+            digits: 0,
+        };
+        let unasked = verify(|claims| claims.match_rule = rule).unwrap();
+        assert_eq!(unasked.match_code(None).unwrap(), "");
+        assert_eq!(
+            unasked.match_code(Some("482913")).unwrap_err().code(),
+            "match_code.not_asked"
+        );
+    }
+}

@@ -337,6 +337,42 @@ async fn two_processes_on_one_folder_do_not_undo_each_other() {
 }
 
 #[tokio::test]
+async fn what_another_process_saw_is_not_forgotten() {
+    let (dir, daemon, server, first) = activated().await;
+    let second = Phone::open(dir.path(), keystore(dir.path())).unwrap().unwrap();
+    let shown = first.verify(&daemon.ask(|_| {})).unwrap();
+    for pin in ["739204", "739205"] {
+        assert_eq!(
+            approve(&first, &server, &shown, pin).await.unwrap_err().code(),
+            "pin.wrong"
+        );
+    }
+    daemon.world().charges = 0;
+    let rolled_back = approve(&second, &server, &shown, PIN).await;
+    assert_eq!(rolled_back.unwrap_err().code(), "evaluation.rolled_back");
+    assert!(daemon.world().answers.is_empty());
+}
+
+#[tokio::test]
+async fn a_key_that_was_retired_meanwhile_shows_nothing() {
+    let (_dir, daemon, server, phone) = activated().await;
+    daemon.ask(|_| {});
+    {
+        let mut world = daemon.world();
+        let retired = [(&world.issuer.key, KeyUse::Challenge, KeyState::Retired)];
+        let set = key_set(2, &retired, &world.issuer.root);
+        world.key_sets.push(set);
+    }
+    let pending = phone.fetch(&server).await.unwrap().remove(0);
+    assert_eq!(pending.challenge.unwrap_err().code(), "statement.key");
+    let mut watch = phone.watch(&server).await.unwrap();
+    let Some(Event::Pending(pending)) = watch.next().await.unwrap() else {
+        panic!("a challenge")
+    };
+    assert_eq!(pending.challenge.unwrap_err().code(), "statement.key");
+}
+
+#[tokio::test]
 async fn the_history_comes_page_by_page() {
     let (_dir, _daemon, server, phone) = activated().await;
     let first = phone.history(&server, None, 0).await.unwrap();

@@ -123,7 +123,10 @@ pub(crate) fn malformed(detail: String) -> Error {
     clippy::indexing_slicing
 )]
 mod tests {
+    use paraphe_proto::ids::DeviceId;
+
     use super::*;
+    use crate::testing::{Issuer, challenge, rng};
 
     #[test]
     fn every_state_has_one_name() {
@@ -133,5 +136,23 @@ mod tests {
         }
         let unknown = "pending".parse::<FinalState>();
         assert_eq!(unknown.unwrap_err().code(), "reply.malformed");
+    }
+
+    #[test]
+    fn a_reply_about_another_challenge_makes_no_receipt() {
+        let (issuer, device_id) = (Issuer::new(), DeviceId::random(&mut rng()));
+        let compact = issuer.sign(&challenge(&device_id));
+        let shown = Shown::verify(&issuer.keys(), &device_id, &compact).unwrap();
+        let receipt = |challenge_id: ChallengeId| {
+            let outcome = v1::Outcome {
+                challenge_id: challenge_id.to_string(),
+                state: "approved".to_owned(),
+                ..Default::default()
+            };
+            Receipt::new(&shown, String::new(), outcome)
+        };
+        assert_eq!(receipt(shown.challenge_id()).unwrap().state, FinalState::Approved);
+        let other = receipt(ChallengeId::random(&mut rng()));
+        assert_eq!(other.unwrap_err().code(), "reply.malformed");
     }
 }

@@ -147,3 +147,131 @@ impl StateError {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::testing::{Issuer, locked_device};
+
+    fn change(file: &StateFile, change: impl FnOnce(&mut PhoneState)) {
+        let changed = file.update(|state| {
+            change(state);
+            Ok(())
+        });
+        changed.unwrap();
+    }
+
+    fn written(dir: &Path) -> StateFile {
+        let device = locked_device(dir, &Issuer::new());
+        let file = StateFile::at(dir).unwrap();
+        change(&file, |state| state.device = Some(device.record));
+        file
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_only_its_owner_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = written(dir.path());
+        let (first, again) = (
+            file.load().unwrap(),
+            StateFile::at(dir.path()).unwrap().load().unwrap(),
+        );
+        let text = |state| serde_json::to_string(&state).unwrap();
+        assert!(again.device.is_some());
+        assert_eq!(text(first), text(again));
+        let mode = fs::metadata(dir.path().join("phone.json"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// A second name of the old file still shows the old bytes: it was replaced, not written over.
+    #[test]
+    fn a_write_replaces_the_file_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = written(dir.path());
+        let before = fs::read(dir.path().join("phone.json")).unwrap();
+        fs::hard_link(dir.path().join("phone.json"), dir.path().join("old")).unwrap();
+        change(&file, |state| state.device.as_mut().unwrap().seen.evaluation = 7);
+        assert_eq!(fs::read(dir.path().join("old")).unwrap(), before);
+        assert_eq!(file.load().unwrap().device.unwrap().seen.evaluation, 7);
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_is_ignored_and_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = written(dir.path());
+        fs::write(dir.path().join("phone.json.new"), "{\"form").unwrap();
+        assert!(file.load().unwrap().device.is_some());
+        change(&file, |state| state.device.as_mut().unwrap().epoch = 2);
+        assert_eq!(file.load().unwrap().device.unwrap().epoch, 2);
+        assert!(!dir.path().join("phone.json.new").exists());
+    }
+
+    #[test]
+    fn a_change_that_fails_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = written(dir.path());
+        let failed: Result<(), Error> = file.update(|state| {
+            state.device = None;
+            Err(StateError::Replaced.into())
+        });
+        assert_eq!(failed.unwrap_err().code(), "state.replaced");
+        assert!(file.load().unwrap().device.is_some());
+    }
+
+    #[test]
+    fn changes_from_two_sides_are_both_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = written(dir.path());
+        let add = || {
+            for _ in 0..25 {
+                let file = StateFile::at(dir.path()).unwrap();
+                change(&file, |state| state.device.as_mut().unwrap().epoch += 1);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(add);
+            scope.spawn(add);
+        });
+        assert_eq!(file.load().unwrap().device.unwrap().epoch, 51);
+    }
+
+    #[test]
+    fn a_file_that_is_not_understood_is_named_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = StateFile::at(dir.path()).unwrap();
+        let path = dir.path().join("phone.json");
+        for (text, code) in [
+            ("{\"format\":2,\"brain\":[]}", "state.newer"),
+            ("{\"format\":1,\"brain\":[]}", "state.corrupt"),
+            ("{\"format\":1", "state.corrupt"),
+            ("", "state.corrupt"),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(file.load().unwrap_err().code(), code, "{text}");
+            assert_eq!(file.update(|_| Ok(())).unwrap_err().code(), code, "{text}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn no_pin_and_no_plain_key_is_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = Issuer::new();
+        let device = locked_device(dir.path(), &issuer);
+        let text = serde_json::to_string(&device.record).unwrap();
+        let scalar = paraphe_proto::encoding::base64url(device.approval_key.to_scalar().as_slice());
+        let secret = paraphe_proto::encoding::base64url(&[7; 32]);
+        assert!(!text.contains(&scalar) && !text.contains(&secret) && !text.contains(crate::testing::PIN));
+    }
+}

@@ -31,7 +31,7 @@ use crate::{IssuerKeys, SoftwareKeyStore};
 pub(crate) mod daemon;
 
 pub(crate) const ISS: &str = "https://id.example";
-pub(crate) const PIN: &str = "280916";
+pub(crate) const PIN: &str = "738264";
 pub(crate) const CODE: &str = "482913";
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 

@@ -102,3 +102,43 @@ async fn key_sets(server: &Server, after_version: u64) -> Result<Vec<String>, Er
     };
     resend(send).await
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use paraphe_proto::statements::{KeyState, KeyUse};
+
+    use super::*;
+    use crate::testing::{Issuer, key, key_set};
+
+    #[test]
+    fn the_walk_goes_one_version_at_a_time_and_never_back() {
+        let issuer = Issuer::new();
+        let keys = issuer.keys();
+        let active = [(&issuer.key, KeyUse::Challenge, KeyState::Active)];
+        let set = |version, signer| key_set(version, &active, signer);
+        let second = keys.extended(vec![set(2, &issuer.key)]).unwrap();
+        assert_eq!((second.version(), second.trust().key_sets.len()), (2, 2));
+        assert_eq!(second.extended(vec![set(3, &issuer.root)]).unwrap().version(), 3);
+        for (statement, code) in [
+            (set(4, &issuer.key), "keyset.version"),
+            (set(2, &issuer.key), "keyset.version"),
+            (issuer.first_key_set(), "keyset.version"),
+            (set(3, &key()), "statement.key"),
+        ] {
+            assert_eq!(second.extended(vec![statement]).err().unwrap().code(), code);
+        }
+    }
+
+    #[test]
+    fn a_phone_without_a_key_set_trusts_nobody() {
+        let mut trust = Issuer::new().trust();
+        trust.key_sets.clear();
+        assert_eq!(IssuerKeys::walk(trust).err().unwrap().code(), "keyset.empty");
+    }
+}

@@ -134,3 +134,137 @@ pub fn open_approval_key(
         other => Error::invalid(other.code(), other.to_string()),
     })
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use paraphe_proto::ids::ActivationId;
+    use paraphe_proto::keys::Signer as _;
+    use paraphe_proto::oprf::{OprfKey, blind};
+    use paraphe_proto::pin::Pin;
+
+    use super::*;
+    use crate::testing::{ISS, Issuer, PIN, evaluation, key, locked_device, rng};
+
+    fn blinded(pin: &str) -> (BlindState, BlindedElement) {
+        blind(&Pin::enter(pin).unwrap(), &mut rng()).unwrap()
+    }
+
+    /// The verdict on an evaluation that differs from what was asked in one thing.
+    fn verdict(before: Seen, change: impl FnOnce(&mut Evaluation)) -> Result<(), String> {
+        let (issuer, (_, element)) = (Issuer::new(), blinded(PIN));
+        let (context, device_id) = (
+            EvaluationContext::Challenge(ChallengeId::random(&mut rng())),
+            DeviceId::random(&mut rng()),
+        );
+        let expected = Expected {
+            context,
+            device_id,
+            epoch: 1,
+            element_sha256: element.sha256(),
+            seen: before,
+        };
+        let mut claims = evaluation(
+            context,
+            device_id,
+            &OprfKey::random(&mut rng()).unwrap(),
+            &element,
+        );
+        change(&mut claims);
+        let checked = check_evaluation(&issuer.keys(), &issuer.sign(&claims), &expected);
+        checked.map(drop).map_err(|error| error.code().to_owned())
+    }
+
+    #[test]
+    fn an_evaluation_answers_exactly_what_was_asked() {
+        let first = Seen::default();
+        assert_eq!(verdict(first, |_| {}), Ok(()));
+        let mismatch = Err("evaluation.mismatch".to_owned());
+        let other = EvaluationContext::Challenge(ChallengeId::random(&mut rng()));
+        assert_eq!(verdict(first, |claims| claims.context = other), mismatch);
+        let other = EvaluationContext::Activation(ActivationId::random(&mut rng()));
+        assert_eq!(verdict(first, |claims| claims.context = other), mismatch);
+        assert_eq!(
+            verdict(first, |claims| claims.device_id = DeviceId::random(&mut rng())),
+            mismatch
+        );
+        assert_eq!(verdict(first, |claims| claims.epoch = 2), mismatch);
+        assert_eq!(verdict(first, |claims| claims.element_sha256.0[0] ^= 1), mismatch);
+        let iss = Err("statement.issuer".to_owned());
+        assert_eq!(verdict(first, |claims| claims.iss = format!("{ISS}/")), iss);
+    }
+
+    #[test]
+    fn nothing_falls_but_in_a_new_restore_epoch() {
+        let seen = Seen {
+            evaluation: 5,
+            restore_epoch: 2,
+        };
+        for (evaluation, restore_epoch, holds) in [
+            (5, 2, true),
+            (6, 2, true),
+            (4, 2, false),
+            (9, 1, false),
+            (1, 3, true),
+        ] {
+            let verdict = verdict(seen, |claims| {
+                (claims.evaluation, claims.restore_epoch) = (evaluation, restore_epoch);
+            });
+            let expected = if holds {
+                Ok(())
+            } else {
+                Err("evaluation.rolled_back".to_owned())
+            };
+            assert_eq!(verdict, expected, "{evaluation} in {restore_epoch}");
+        }
+    }
+
+    #[test]
+    fn an_evaluation_by_another_key_is_refused() {
+        let (issuer, (_, element)) = (Issuer::new(), blinded(PIN));
+        let context = EvaluationContext::Challenge(ChallengeId::random(&mut rng()));
+        let device_id = DeviceId::random(&mut rng());
+        let claims = evaluation(
+            context,
+            device_id,
+            &OprfKey::random(&mut rng()).unwrap(),
+            &element,
+        );
+        let compact = paraphe_proto::jws::sign(&claims, &key()).unwrap().into_compact();
+        let expected = Expected {
+            context,
+            device_id,
+            epoch: 1,
+            element_sha256: element.sha256(),
+            seen: Seen::default(),
+        };
+        let refused = check_evaluation(&issuer.keys(), &compact, &expected);
+        assert_eq!(refused.unwrap_err().code(), "statement.key");
+    }
+
+    #[test]
+    fn only_the_right_pin_opens_the_approval_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = locked_device(dir.path(), &Issuer::new());
+        let context = EvaluationContext::Challenge(ChallengeId::random(&mut rng()));
+        let open = |pin: &str| {
+            let (state, element) = blinded(pin);
+            let claims = evaluation(context, device.record.device_id, &device.oprf, &element);
+            open_approval_key(&device.record, &device.keystore, state, &claims)
+        };
+        assert_eq!(open(PIN).unwrap().public_key(), device.approval_key.public_key());
+        let wrong = open("738265").err().unwrap();
+        assert!(matches!(
+            wrong,
+            Error::WrongPin {
+                attempts_left: 4,
+                wait_s: 0
+            }
+        ));
+    }
+}

@@ -2,10 +2,9 @@
 //! replies on demand. It knows one activation and one device.
 
 use std::collections::HashMap;
-use std::pin::Pin as Pinned;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use paraphe_proto::activation::{ActivationSecret, ActivationUri, verify_begin_mac};
+use paraphe_proto::activation::{ActivationSecret, ActivationUri};
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
@@ -15,22 +14,21 @@ use paraphe_proto::oprf::{BlindedElement, OprfKey};
 use paraphe_proto::pin::PinPolicy;
 use paraphe_proto::sas::{self, SasInput};
 use paraphe_proto::statements::{
-    Approval, Challenge, Evaluation, EvaluationContext, Freshness, Offer, Proof, Refusal, RefusalDecision,
-    verify_activation,
+    Approval, Challenge, Evaluation, EvaluationContext, Freshness, Offer, Proof,
 };
-use paraphe_proto::v1::companion_event::Event;
-use paraphe_proto::v1::companion_server::{Companion, CompanionServer};
-use paraphe_proto::v1::*;
+use paraphe_proto::v1::companion_server::CompanionServer;
+use paraphe_proto::v1::{DeviceState, Outcome, SignedRequest};
 use prost::Message;
 use ring::digest::{SHA256, digest};
 use tokio_stream::wrappers::TcpListenerStream;
-use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{ISS, Issuer, NOW, challenge, evaluation, rng};
 use crate::{Invitation, Server};
+
+mod service;
 
 pub(crate) const SAS_NONCE: [u8; 32] = [5; 32];
 
@@ -282,213 +280,5 @@ impl World {
         };
         self.outcomes.insert(challenge_id, outcome.clone());
         outcome
-    }
-}
-
-fn about(text: &str) -> Option<ChallengeId> {
-    Some(text.parse().unwrap())
-}
-
-#[tonic::async_trait]
-impl Companion for Daemon {
-    type WatchStream = Pinned<Box<dyn Stream<Item = Result<CompanionEvent, Status>> + Send>>;
-
-    async fn nonce(&self, _: Request<NonceRequest>) -> Result<Response<NonceResponse>, Status> {
-        let mut world = self.world();
-        let nonce = ChallengeId::random(&mut rng()).to_string();
-        world.nonces.push(nonce.clone());
-        world.reply(
-            "Nonce",
-            NonceResponse {
-                nonce,
-                expires_at: NOW.plus_s(60).as_secs(),
-            },
-        )
-    }
-
-    async fn key_sets(&self, request: Request<KeySetsRequest>) -> Result<Response<KeySetsResponse>, Status> {
-        let mut world = self.world();
-        let after = usize::try_from(request.into_inner().after_version).unwrap();
-        let statements = world.key_sets.iter().skip(after).cloned().collect();
-        world.reply("KeySets", KeySetsResponse { statements })
-    }
-
-    async fn begin_activation(
-        &self,
-        request: Request<BeginActivationRequest>,
-    ) -> Result<Response<BeginActivationResponse>, Status> {
-        let mut world = self.world();
-        let request = request.into_inner();
-        let key = PublicKey::from_sec1(&request.possession_key).unwrap();
-        let mac_key = ActivationSecret::from_code(&world.secret).unwrap().mac_key();
-        if !verify_begin_mac(&request.mac, &mac_key, ISS, &world.activation_id, &key) {
-            return Err(refused("activation.unknown"));
-        }
-        if world.possession_key.as_ref().is_some_and(|known| *known != key) {
-            return Err(refused("activation.used"));
-        }
-        world.possession_key = Some(key);
-        let offer = world.offer();
-        let offer = match world.offer.clone() {
-            Some(offer) => offer,
-            None => world.issuer.sign(&offer),
-        };
-        world.offer = Some(offer.clone());
-        world.reply("BeginActivation", BeginActivationResponse { offer })
-    }
-
-    async fn evaluate_activation(
-        &self,
-        request: Request<SignedRequest>,
-    ) -> Result<Response<EvaluationResponse>, Status> {
-        let mut world = self.world();
-        let body: EvaluateActivationBody = world.open("EvaluateActivation", request, |_| None)?;
-        let element = BlindedElement::parse(&body.blinded_element).unwrap();
-        let context = EvaluationContext::Activation(world.activation_id);
-        let mut claims = evaluation(context, world.device_id, &world.oprf, &element);
-        claims.evaluation = 0;
-        let evaluation = world.issuer.sign(&claims);
-        world.reply("EvaluateActivation", EvaluationResponse { evaluation })
-    }
-
-    async fn finish_activation(
-        &self,
-        request: Request<SignedRequest>,
-    ) -> Result<Response<FinishActivationResponse>, Status> {
-        let mut world = self.world();
-        let body: FinishActivationBody = world.open("FinishActivation", request, |_| None)?;
-        if world
-            .activation
-            .as_ref()
-            .is_some_and(|known| *known != body.activation)
-        {
-            return Err(refused("activation.used"));
-        }
-        let possession_key = world.possession_key.clone().unwrap();
-        let (_, inner) = verify_activation(&body.activation, &possession_key, ISS)
-            .map_err(|_| refused("activation.signature"))?;
-        assert_eq!(inner.claims().device_id, world.device_id);
-        world.approval_key = Some(inner.claims().approval_key.clone());
-        world.activation = Some(body.activation);
-        let sas_nonce = world.sas_nonce.to_vec();
-        world.reply(
-            "FinishActivation",
-            FinishActivationResponse {
-                sas_nonce,
-                confirmation_required: true,
-            },
-        )
-    }
-
-    async fn device(&self, request: Request<SignedRequest>) -> Result<Response<DeviceResponse>, Status> {
-        let mut world = self.world();
-        let DeviceBody {} = world.open("Device", request, |_| None)?;
-        let state = world.device_state.into();
-        world.reply(
-            "Device",
-            DeviceResponse {
-                state,
-                attempts_left: 5,
-                ..Default::default()
-            },
-        )
-    }
-
-    async fn watch(&self, request: Request<SignedRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let mut world = self.world();
-        let WatchBody {} = world.open("Watch", request, |_| None)?;
-        let pending = world.pending.iter().map(|challenge| {
-            Event::Pending(PendingChallenge {
-                challenge: challenge.clone(),
-                quiet: false,
-            })
-        });
-        let events: Vec<_> = pending
-            .chain([Event::CaughtUp(CaughtUp {})])
-            .map(|event| Ok(CompanionEvent { event: Some(event) }))
-            .chain([Err(Status::unavailable("the daemon stops"))])
-            .collect();
-        Ok(Response::new(Box::pin(
-            tokio_stream::iter(events).map(|event| event),
-        )))
-    }
-
-    async fn fetch(&self, request: Request<SignedRequest>) -> Result<Response<FetchResponse>, Status> {
-        let mut world = self.world();
-        let FetchBody {} = world.open("Fetch", request, |_| None)?;
-        let pending = |challenge: &String| PendingChallenge {
-            challenge: challenge.clone(),
-            quiet: true,
-        };
-        let challenges = world.pending.iter().map(pending).collect();
-        world.reply("Fetch", FetchResponse { challenges })
-    }
-
-    async fn unlock(&self, request: Request<SignedRequest>) -> Result<Response<EvaluationResponse>, Status> {
-        let mut world = self.world();
-        let body: UnlockBody =
-            world.open("Unlock", request, |body: &UnlockBody| about(&body.challenge_id))?;
-        let challenge_id = body.challenge_id.parse().unwrap();
-        if world.outcomes.contains_key(&challenge_id) {
-            return Err(refused("challenge.decided"));
-        }
-        let element = BlindedElement::parse(&body.blinded_element).unwrap();
-        let claims = world.evaluate(challenge_id, &element);
-        let evaluation = world.issuer.sign(&claims);
-        world.reply("Unlock", EvaluationResponse { evaluation })
-    }
-
-    async fn answer(&self, request: Request<SignedRequest>) -> Result<Response<Outcome>, Status> {
-        let mut world = self.world();
-        let body: AnswerBody =
-            world.open("Answer", request, |body: &AnswerBody| about(&body.challenge_id))?;
-        let challenge_id = body.challenge_id.parse().unwrap();
-        let outcome = match world.outcomes.get(&challenge_id) {
-            Some(outcome) => outcome.clone(),
-            None => {
-                let state = world.approve(challenge_id, &body.approval)?;
-                world.settle(challenge_id, state, &body.approval)
-            }
-        };
-        world.reply("Answer", outcome)
-    }
-
-    async fn refuse(&self, request: Request<SignedRequest>) -> Result<Response<Outcome>, Status> {
-        let mut world = self.world();
-        let body: RefuseBody =
-            world.open("Refuse", request, |body: &RefuseBody| about(&body.challenge_id))?;
-        let key = world.possession_key.clone().unwrap();
-        let refusal = jws::verify::<Refusal>(&body.refusal, &key, ISS).unwrap();
-        let state = match refusal.claims().decision {
-            RefusalDecision::Deny => "denied",
-            RefusalDecision::NotMe => "reported",
-        };
-        let outcome = world.settle(body.challenge_id.parse().unwrap(), state, &body.refusal);
-        world.reply("Refuse", outcome)
-    }
-
-    async fn lift(&self, request: Request<SignedRequest>) -> Result<Response<LiftResponse>, Status> {
-        let mut world = self.world();
-        let body: LiftBody = world.open("Lift", request, |_| None)?;
-        assert_eq!(body.relying_party_id, "courses");
-        let challenge_id = ChallengeId::random(&mut rng()).to_string();
-        world.reply("Lift", LiftResponse { challenge_id })
-    }
-
-    async fn history(&self, request: Request<SignedRequest>) -> Result<Response<HistoryResponse>, Status> {
-        let mut world = self.world();
-        let body: HistoryBody = world.open("History", request, |_| None)?;
-        let next = if body.page_token.is_empty() { "2" } else { "" };
-        let entry = HistoryEntry {
-            title: "Acheter une formation".to_owned(),
-            ..Default::default()
-        };
-        world.reply(
-            "History",
-            HistoryResponse {
-                entries: vec![entry],
-                next_page_token: next.to_owned(),
-            },
-        )
     }
 }

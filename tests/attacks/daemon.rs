@@ -1,0 +1,151 @@
+//! A real `paraphed` in a folder of its own: initialised, started on a free port, killed when dropped.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+pub const ISSUER: &str = "https://paraphe.test";
+
+/// One deployment on disk and, while it runs, its process.
+pub struct Daemon {
+    pub folder: TempDir,
+    pub url: String,
+    child: Option<Child>,
+}
+
+/// A binary that `tests/run` builds.
+pub fn binary(profile: &str, name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    let path = target.join(profile).join(name);
+    assert!(path.exists(), "{} is missing: run tests/run", path.display());
+    path
+}
+
+fn config(extra: &str) -> String {
+    let actions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/actions.toml");
+    format!(
+        r#"issuer = "{ISSUER}"
+listen = "127.0.0.1:0"
+actions_file = "{}"
+[store]
+path = "paraphe.db"
+[keys]
+master_key_file = "master.key"
+issuer_keys_file = "issuer-keys.sealed"
+root_public_key_file = "root.jwk.json"
+[tls]
+certificate_file = "tls.pem"
+private_key_file = "tls.key"
+[limits]
+anonymous_requests_per_second_per_address = 100000
+anonymous_burst = 100000
+{extra}"#,
+        actions.display()
+    )
+}
+
+/// Demonstration: no quarantine at the counter, lifetimes of seconds.
+pub const DEMONSTRATION: &str =
+    "[profile]\ndemonstration = true\n[step_up]\nmin_lifetime_s = 1\n[channels.counter]\nquarantine_s = 0\n";
+
+impl Daemon {
+    /// Initialises a deployment without starting it; also what `init --json` printed.
+    pub fn prepared(extra: &str) -> (Self, serde_json::Value) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("paraphed.toml"), config(extra)).unwrap();
+        std::fs::write(folder.path().join("clock"), "0").unwrap();
+        let daemon = Self {
+            folder,
+            url: String::new(),
+            child: None,
+        };
+        let made = daemon
+            .command("init")
+            .args(["--development-tls", "--json"])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        (daemon, serde_json::from_slice(&made.stdout).unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `paraphed-test-hooks` with the configuration of this folder.
+    pub fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(binary("debug", "paraphed-test-hooks"));
+        command.arg(verb).arg("--config").arg(self.path("paraphed.toml"));
+        command.env("PARAPHE_TEST_CLOCK_FILE", self.path("clock"));
+        command
+    }
+
+    pub fn start(&mut self) {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap();
+        let mut child = self
+            .command("serve")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line.trim().strip_prefix("paraphed: listening on ");
+        let address = address.unwrap_or_else(|| panic!("paraphed did not start: {}", self.log()));
+        self.url = format!("https://{address}");
+        self.child = Some(child);
+    }
+
+    /// A start that must fail; what it said, and its exit code.
+    pub fn fail_to_start(&self) -> (String, i32) {
+        let output = self.command("serve").output().unwrap();
+        (
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+            output.status.code().unwrap_or(-1),
+        )
+    }
+
+    /// SIGTERM; the exit code.
+    pub fn stop(&mut self) -> i32 {
+        let mut child = self.child.take().unwrap();
+        let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        child.wait().unwrap().code().unwrap_or(-1)
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Sets the daemon's clock to so many seconds from now.
+    pub fn clock(&self, offset_s: i64) {
+        let file = self.path("clock.new");
+        std::fs::write(&file, offset_s.to_string()).unwrap();
+        std::fs::rename(file, self.path("clock")).unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

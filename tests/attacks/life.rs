@@ -1,0 +1,207 @@
+//! Quarantine, restart, stop and resume, sessions, what lies in the stolen file, and what the logs never hold.
+
+use paraphe_proto::v1;
+use rand_core::OsRng;
+use tonic::Code;
+
+use crate::world::{PIN, World, code};
+
+const QUARANTINE: &str = "[profile]\ndemonstration = true\n[channels.counter]\nquarantine_s = 259200\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_in_quarantine_gets_no_requests_until_it_ends() {
+    let mut world = World::with(QUARANTINE).await;
+    let person = world.enrol().await;
+    assert_eq!(
+        person.phone.device(&world.server).await.unwrap().state.as_str(),
+        "quarantined"
+    );
+    let subject = world.subject(&world.market, &person).await;
+    let refused = world
+        .try_ask(&world.market, crate::world::purchase(&subject))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(code(&refused), "enrolment.required");
+    world.pass(259_201);
+    world.ask(&world.market, &subject).await;
+    assert_eq!(
+        person.phone.device(&world.server).await.unwrap().state.as_str(),
+        "active"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_watches_as_unavailable_and_the_cursor_misses_nothing() {
+    let mut world = World::new().await;
+    let person = world.enrol().await;
+    let market = world.market.clone();
+    let subject = world.subject(&market, &person).await;
+    let watch = |cursor: &str| v1::WatchRequest {
+        cursor: cursor.to_owned(),
+    };
+    let mut stream = world
+        .step_up()
+        .watch(world.as_account(&market, watch("")))
+        .await
+        .unwrap()
+        .into_inner();
+    let first = world.ask(&market, &subject).await;
+    let shown = world.shown(&person.phone).await;
+    person
+        .phone
+        .approve(&world.server, &shown, Some(&first.match_code), PIN, &mut OsRng)
+        .await
+        .unwrap();
+    let seen = stream.message().await.unwrap().unwrap();
+    assert_eq!(
+        (seen.challenge_id.as_str(), seen.state),
+        (first.challenge_id.as_str(), 2)
+    );
+    assert!(!seen.assertion.is_empty());
+    let second = world.ask(&market, &subject).await;
+    let shown = world.shown(&person.phone).await;
+    assert_eq!(world.daemon.stop(), 0);
+    assert_eq!(stream.message().await.err().unwrap().code(), Code::Unavailable);
+    world.start_again().await;
+    person.phone.refuse(&world.server, &shown).await.unwrap();
+    let resumed = world
+        .step_up()
+        .watch(world.as_account(&market, watch(&seen.cursor)))
+        .await
+        .unwrap();
+    let next = resumed.into_inner().message().await.unwrap().unwrap();
+    assert_eq!(
+        (next.challenge_id.as_str(), next.state),
+        (second.challenge_id.as_str(), 3)
+    );
+    let history = person.phone.history(&world.server, None, 0).await.unwrap();
+    assert_eq!(
+        history
+            .entries
+            .iter()
+            .map(|entry| entry.state.as_str())
+            .collect::<Vec<_>>()
+            .len(),
+        2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_by_itself_and_is_worth_nothing_without_the_terminal() {
+    let mut world = World::new().await;
+    let list = "/paraphe.v1.Admin/ListOperators";
+    world
+        .admin_client()
+        .list_operators(world.as_admin(list, v1::ListOperatorsRequest {}))
+        .await
+        .unwrap();
+    let mut stolen = world.as_admin(list, v1::ListOperatorsRequest {});
+    stolen.metadata_mut().remove("dpop");
+    assert_eq!(
+        world
+            .admin_client()
+            .list_operators(stolen)
+            .await
+            .err()
+            .unwrap()
+            .code(),
+        Code::Unauthenticated
+    );
+    let other = world.as_admin("/paraphe.v1.Admin/ListTerminals", v1::ListOperatorsRequest {});
+    assert_eq!(
+        world
+            .admin_client()
+            .list_operators(other)
+            .await
+            .err()
+            .unwrap()
+            .code(),
+        Code::Unauthenticated
+    );
+    world.pass(1_801);
+    let late = world.as_admin(list, v1::ListOperatorsRequest {});
+    assert_eq!(
+        world
+            .admin_client()
+            .list_operators(late)
+            .await
+            .err()
+            .unwrap()
+            .code(),
+        Code::Unauthenticated
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stolen_file_and_the_logs_hold_no_person_no_pin_and_no_code() {
+    let mut world = World::new().await;
+    let person = world.enrol().await;
+    let subject = world.subject(&world.market, &person).await;
+    let asked = world.ask(&world.market, &subject).await;
+    let shown = world.shown(&person.phone).await;
+    person
+        .phone
+        .approve(&world.server, &shown, Some(&asked.match_code), PIN, &mut OsRng)
+        .await
+        .unwrap();
+    let token = world.admin.token.clone();
+    assert_eq!(world.daemon.stop(), 0);
+    let file = std::fs::read(world.daemon.path("paraphe.db")).unwrap();
+    let log = world.daemon.log().into_bytes();
+    assert!(log.len() > 200, "the daemon logs nothing");
+    let holds = |bytes: &[u8], secret: &str| {
+        bytes
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes())
+    };
+    assert!(holds(&file, &asked.challenge_id));
+    for secret in [
+        person.name.as_str(),
+        "1974-08-12",
+        "TIG welding",
+        &asked.match_code,
+        PIN,
+        &token,
+        "eyJ",
+    ] {
+        assert!(
+            secret == asked.match_code || !holds(&file, secret),
+            "the database holds {secret}"
+        );
+        assert!(!holds(&log, secret), "the log holds {secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_clear_column_and_another_rows_seal_are_refused() {
+    let mut world = World::new().await;
+    let (person, other) = (world.enrol().await, world.enrol().await);
+    let subject = world.subject(&world.market, &person).await;
+    world.daemon.stop();
+    let file = rusqlite::Connection::open(world.daemon.path("paraphe.db")).unwrap();
+    let (one, two) = (
+        person.phone.device_id().to_string(),
+        other.phone.device_id().to_string(),
+    );
+    let swap = "UPDATE device SET sealed = (SELECT sealed FROM device WHERE id = ?1) WHERE id = ?2";
+    assert_eq!(file.execute(swap, [&two, &one]).unwrap(), 1);
+    let revive = "UPDATE operator SET state = 'disabled' WHERE name = 'auditor'";
+    assert_eq!(file.execute(revive, []).unwrap(), 1);
+    drop(file);
+    world.start_again().await;
+    let refused = person.phone.device(&world.server).await.err().unwrap();
+    assert_eq!(refused.code(), "store.tampered");
+    let refused = world
+        .try_ask(&world.market, crate::world::purchase(&subject))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(code(&refused), "store.tampered");
+    let list = v1::ListAuditEntriesRequest::default();
+    let refused = world
+        .admin_client()
+        .list_audit_entries(world.as_account(&world.auditor, list))
+        .await;
+    assert_eq!(code(&refused.err().unwrap()), "store.tampered");
+}

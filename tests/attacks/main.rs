@@ -1,0 +1,25 @@
+//! Attacks, bad input and life on the real daemon: every test spawns `paraphed` and speaks real gRPC to it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are an edge"
+)]
+
+mod daemon;
+mod world;
+
+mod bad_input;
+mod enrolment;
+mod life;
+mod pin;
+mod roles;
+mod statements;
+mod step_up;
+mod supply;

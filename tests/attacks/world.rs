@@ -1,0 +1,482 @@
+//! People, phones, operators and backends around one daemon: everything over real gRPC.
+
+use std::sync::Arc;
+
+use paraphe_companion::{Activation, Address, Argon2Cost, Invitation, Phone, Server, SoftwareKeyStore};
+use paraphe_proto::jwt::{self, ClientJwt, dpop};
+use paraphe_proto::keys::{Signer, SoftwareKey};
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1::{self, Role};
+use rand_core::{OsRng, RngCore};
+use tonic::Request;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+
+use crate::daemon::{DEMONSTRATION, Daemon, ISSUER};
+
+pub const PIN: &str = "739145";
+pub const WRONG_PIN: &str = "739146";
+
+/// A program with a key of its own: a backend or a service account.
+#[derive(Clone)]
+pub struct Account {
+    pub id: String,
+    pub key: Arc<SoftwareKey>,
+}
+
+impl Account {
+    fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            key: Arc::new(SoftwareKey::generate(&mut OsRng).unwrap()),
+        }
+    }
+
+    pub fn jwk(&self) -> String {
+        serde_json::to_string(&self.key.public_key().to_jwk()).unwrap()
+    }
+
+    pub fn token(&self, audience: &str, now: i64, lifetime_s: i64) -> String {
+        let claims = ClientJwt {
+            iss: self.id.clone(),
+            sub: self.id.clone(),
+            iat: Timestamp::from_secs(now),
+            exp: Timestamp::from_secs(now + lifetime_s),
+            jti: None,
+        };
+        jwt::sign_client_jwt(&*self.key, &claims, audience).unwrap()
+    }
+}
+
+/// A person with an enrolled phone.
+pub struct Person {
+    pub phone: Phone,
+    pub name: String,
+}
+
+pub struct World {
+    pub daemon: Daemon,
+    pub server: Server,
+    pub channel: Channel,
+    pub clerk: Account,
+    pub auditor: Account,
+    pub market: Account,
+    pub admin: Session,
+    pub offset_s: i64,
+    people: u32,
+}
+
+/// An operator who has signed in on a terminal.
+pub struct Session {
+    pub terminal: Arc<SoftwareKey>,
+    pub token: String,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(DEMONSTRATION).await
+    }
+
+    pub async fn with(extra: &str) -> Self {
+        let (mut daemon, made) = Daemon::prepared(extra);
+        daemon.start();
+        let (server, channel) = connect(&daemon).await;
+        let uri = made["administrators"][0]["uri"].as_str().unwrap();
+        let (phone, _) = activate(&daemon, &server, uri, "admin").await;
+        let pem = std::fs::read_to_string(daemon.path("first-terminal.pem")).unwrap();
+        let terminal = Arc::new(SoftwareKey::from_pkcs8_pem(&pem).unwrap());
+        let token = sign_in(&channel, &server, &phone, &terminal, "admin-1").await;
+        let blank = Account::new("");
+        let admin = Session {
+            terminal,
+            token,
+            phone,
+        };
+        let (clerk, auditor, market) = (blank.clone(), blank.clone(), blank);
+        let mut world = Self {
+            daemon,
+            server,
+            channel,
+            clerk,
+            auditor,
+            market,
+            admin,
+            offset_s: 0,
+            people: 0,
+        };
+        world.clerk = world.service("clerk-desk", &[Role::Clerk]).await;
+        world.auditor = world.service("auditor", &[Role::Auditor]).await;
+        world.market = world.backend("market", true).await;
+        world
+    }
+
+    pub fn now(&self) -> i64 {
+        now() + self.offset_s
+    }
+
+    /// Moves the daemon's clock forward.
+    pub fn pass(&mut self, seconds: i64) {
+        self.offset_s += seconds;
+        self.daemon.clock(self.offset_s);
+    }
+
+    /// Starts the daemon again on its folder.
+    pub async fn start_again(&mut self) {
+        self.daemon.start();
+        (self.server, self.channel) = connect(&self.daemon).await;
+    }
+
+    /// A request in the name of the administrator.
+    pub fn as_admin<T>(&self, method: &str, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let iat = Timestamp::from_secs(self.now());
+        let token = &self.admin.token;
+        let proof = dpop::sign(&*self.admin.terminal, method, ISSUER, Some(token), iat, &jti()).unwrap();
+        request
+            .metadata_mut()
+            .insert("authorization", format!("DPoP {token}").parse().unwrap());
+        request.metadata_mut().insert("dpop", proof.parse().unwrap());
+        request
+    }
+
+    /// A request in the name of a backend or a service account.
+    pub fn as_account<T>(&self, account: &Account, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let token = account.token(ISSUER, self.now(), 200);
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {token}").parse().unwrap());
+        request
+    }
+
+    pub fn admin_client(&self) -> v1::admin_client::AdminClient<Channel> {
+        v1::admin_client::AdminClient::new(self.channel.clone())
+    }
+
+    pub fn enrolment(&self) -> v1::enrolment_client::EnrolmentClient<Channel> {
+        v1::enrolment_client::EnrolmentClient::new(self.channel.clone())
+    }
+
+    pub fn step_up(&self) -> v1::step_up_client::StepUpClient<Channel> {
+        v1::step_up_client::StepUpClient::new(self.channel.clone())
+    }
+
+    pub async fn service(&self, name: &str, roles: &[Role]) -> Account {
+        let mut account = Account::new("");
+        let message = v1::CreateServiceAccountRequest {
+            name: name.to_owned(),
+            roles: roles.iter().map(|role| i32::from(*role)).collect(),
+            public_jwk: account.jwk(),
+        };
+        let request = self.as_admin("/paraphe.v1.Admin/CreateServiceAccount", message);
+        account.id = self
+            .admin_client()
+            .create_service_account(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .operator_id;
+        account
+    }
+
+    pub async fn backend(&self, id: &str, may_identify: bool) -> Account {
+        let account = Account::new(id);
+        let message = v1::RegisterRelyingPartyRequest {
+            relying_party_id: id.to_owned(),
+            display_name: format!("The {id}"),
+            public_jwk: account.jwk(),
+            may_identify,
+            ..Default::default()
+        };
+        let request = self.as_admin("/paraphe.v1.Admin/RegisterRelyingParty", message);
+        self.admin_client().register_relying_party(request).await.unwrap();
+        account
+    }
+
+    /// A verified case and its activation: id, QR content, typed code.
+    pub async fn issue(&mut self) -> (String, v1::IssueActivationResponse) {
+        self.people += 1;
+        let letter = |n: u32| char::from(b'A' + u8::try_from(n % 26).unwrap());
+        let name = format!("TEST{}{}", letter(self.people / 26), letter(self.people));
+        let clerk = self.clerk.clone();
+        let open = v1::OpenCaseRequest {
+            channel: "counter".into(),
+        };
+        let case = self
+            .enrolment()
+            .open_case(self.as_account(&clerk, open))
+            .await
+            .unwrap()
+            .into_inner();
+        let evidence = v1::RecordEvidenceRequest {
+            case_id: case.case_id.clone(),
+            mrz: passport(&name),
+            checks: vec![
+                v1::Check::DocumentGenuine.into(),
+                v1::Check::HolderLikeness.into(),
+            ],
+            accepted: true,
+            birthplace: String::new(),
+        };
+        self.enrolment()
+            .record_evidence(self.as_account(&clerk, evidence))
+            .await
+            .unwrap();
+        let issue = v1::IssueActivationRequest {
+            case_id: case.case_id,
+        };
+        let issued = self
+            .enrolment()
+            .issue_activation(self.as_account(&clerk, issue))
+            .await
+            .unwrap();
+        (name, issued.into_inner())
+    }
+
+    pub async fn confirm(&self, activation_id: &str, code: &str) -> Result<v1::Activation, tonic::Status> {
+        let message = v1::ConfirmActivationRequest {
+            activation_id: activation_id.into(),
+            code: code.into(),
+        };
+        let request = self.as_account(&self.clerk, message);
+        Ok(self.enrolment().confirm_activation(request).await?.into_inner())
+    }
+
+    /// A person whose phone is active.
+    pub async fn enrol(&mut self) -> Person {
+        let (name, issued) = self.issue().await;
+        let (phone, sas) = activate(&self.daemon, &self.server, &issued.uri, &name).await;
+        self.confirm(&issued.activation_id, &sas).await.unwrap();
+        Person { phone, name }
+    }
+
+    /// The person's subject at a backend that may identify.
+    pub async fn subject(&self, backend: &Account, person: &Person) -> String {
+        let identity = v1::PivotIdentity {
+            family_name: person.name.clone(),
+            given_names: "ANNA".into(),
+            birth_date: "1974-08-12".into(),
+            birthplace: String::new(),
+        };
+        let check = v1::CheckRequest {
+            person: Some(v1::check_request::Person::Identity(identity)),
+            action: "course.buy".into(),
+            session_acr: String::new(),
+        };
+        self.step_up()
+            .check(self.as_account(backend, check))
+            .await
+            .unwrap()
+            .into_inner()
+            .subject
+    }
+
+    /// Asks to confirm a purchase.
+    pub async fn ask(&self, backend: &Account, subject: &str) -> v1::RequestResponse {
+        self.try_ask(backend, purchase(subject)).await.unwrap()
+    }
+
+    pub async fn try_ask(
+        &self,
+        backend: &Account,
+        message: v1::RequestRequest,
+    ) -> Result<v1::RequestResponse, tonic::Status> {
+        Ok(self
+            .step_up()
+            .request(self.as_account(backend, message))
+            .await?
+            .into_inner())
+    }
+
+    pub async fn verdict(&self, backend: &Account, id: &str) -> v1::Verdict {
+        let get = v1::GetRequest {
+            challenge_id: id.to_owned(),
+        };
+        self.step_up()
+            .get(self.as_account(backend, get))
+            .await
+            .unwrap()
+            .into_inner()
+    }
+
+    /// The one challenge that waits for a phone.
+    pub async fn shown(&self, phone: &Phone) -> paraphe_companion::Shown {
+        let mut pending = phone.fetch(&self.server).await.unwrap();
+        assert_eq!(pending.len(), 1);
+        pending.pop().unwrap().challenge.unwrap()
+    }
+
+    pub async fn attempts_left(&self, phone: &Phone) -> u32 {
+        phone.device(&self.server).await.unwrap().attempts_left
+    }
+}
+
+/// A purchase request with a fresh key.
+pub fn purchase(subject: &str) -> v1::RequestRequest {
+    use v1::parameter_value::Kind;
+    let text = |value: &str| v1::ParameterValue {
+        kind: Some(Kind::Text(value.to_owned())),
+    };
+    let money = v1::Money {
+        minor_units: 149_900,
+        currency: "EUR".into(),
+    };
+    v1::RequestRequest {
+        idempotency_key: jti(),
+        subject: subject.to_owned(),
+        action: "course.buy".into(),
+        parameters: [
+            ("title".to_owned(), text("TIG welding")),
+            ("provider".to_owned(), text("GRETA Lyon")),
+            (
+                "price".to_owned(),
+                v1::ParameterValue {
+                    kind: Some(Kind::Money(money)),
+                },
+            ),
+            (
+                "session".to_owned(),
+                v1::ParameterValue {
+                    kind: Some(Kind::Date("2027-01-11".into())),
+                },
+            ),
+            ("reference".to_owned(), text("CM-1")),
+        ]
+        .into(),
+        locale: "en".into(),
+        lifetime_s: 300,
+        r#match: 0,
+    }
+}
+
+/// Connects to a running daemon.
+pub async fn connect(daemon: &Daemon) -> (Server, Channel) {
+    let ca = std::fs::read(daemon.path("ca.pem")).unwrap();
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&ca));
+    let endpoint = Endpoint::from_shared(daemon.url.clone())
+        .unwrap()
+        .tls_config(tls)
+        .unwrap();
+    let channel = endpoint.connect().await.unwrap();
+    let address = Address {
+        url: daemon.url.clone(),
+        ca_pem: ca,
+        server_name: None,
+    };
+    (Server::connect(&address).await.unwrap(), channel)
+}
+
+/// A software phone for an activation; and the six digits it shows.
+pub async fn activate(daemon: &Daemon, server: &Server, uri: &str, name: &str) -> (Phone, String) {
+    let folder = daemon.path(&format!("phone-{name}"));
+    let keystore = Arc::new(SoftwareKeyStore::open(folder.join("keys"), "test/1").unwrap());
+    let invitation = Invitation::from_uri(uri).unwrap();
+    let mut activation = Activation::begin(&folder, keystore, invitation, server, &mut OsRng)
+        .await
+        .unwrap();
+    let done = activation
+        .finish(server, PIN, Argon2Cost::LOWEST, &mut OsRng)
+        .await
+        .unwrap();
+    (done.phone, done.sas.to_string())
+}
+
+async fn sign_in(
+    channel: &Channel,
+    server: &Server,
+    phone: &Phone,
+    terminal: &SoftwareKey,
+    name: &str,
+) -> String {
+    let mut session = v1::session_client::SessionClient::new(channel.clone());
+    let with_proof = |method: &str| {
+        dpop::sign(
+            terminal,
+            method,
+            ISSUER,
+            None,
+            Timestamp::from_secs(now()),
+            &jti(),
+        )
+        .unwrap()
+    };
+    let mut begin = Request::new(v1::BeginSessionRequest {
+        operator: name.to_owned(),
+    });
+    begin
+        .metadata_mut()
+        .insert("dpop", with_proof("/paraphe.v1.Session/Begin").parse().unwrap());
+    let begun = session.begin(begin).await.unwrap().into_inner();
+    let shown = phone
+        .fetch(server)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap()
+        .challenge
+        .unwrap();
+    phone
+        .approve(server, &shown, Some(&begun.match_code), PIN, &mut OsRng)
+        .await
+        .unwrap();
+    let mut complete = Request::new(v1::CompleteSessionRequest {
+        challenge_id: begun.challenge_id,
+    });
+    complete.metadata_mut().insert(
+        "dpop",
+        with_proof("/paraphe.v1.Session/Complete").parse().unwrap(),
+    );
+    session.complete(complete).await.unwrap().into_inner().token
+}
+
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
+/// A random name for one use.
+pub fn jti() -> String {
+    let mut bytes = [0; 16];
+    OsRng.fill_bytes(&mut bytes);
+    paraphe_proto::encoding::base64url(&bytes)
+}
+
+/// The machine-readable zone of a specimen passport (ICAO 9303-4) in this family name.
+pub fn passport(family: &str) -> String {
+    let first = format!("{:<<44}", format!("P<UTO{family}<<ANNA"));
+    let number = "L898902C3";
+    let optional = "<".repeat(14);
+    let (birth, expiry) = ("740812", "350415");
+    let composite = format!(
+        "{number}{}{birth}{}{expiry}{}{optional}<",
+        check_digit(number),
+        check_digit(birth),
+        check_digit(expiry)
+    );
+    format!(
+        "{first}\n{number}{}UTO{birth}{}F{expiry}{}{optional}<{}",
+        check_digit(number),
+        check_digit(birth),
+        check_digit(expiry),
+        check_digit(&composite)
+    )
+}
+
+fn check_digit(text: &str) -> u32 {
+    let value = |c: char| c.to_digit(36).unwrap_or(0);
+    text.chars()
+        .zip([7, 3, 1].into_iter().cycle())
+        .map(|(c, weight)| value(c) * weight)
+        .sum::<u32>()
+        % 10
+}
+
+/// The stable code of a refusal.
+pub fn code(status: &tonic::Status) -> String {
+    use tonic_types::StatusExt;
+    status
+        .get_details_error_info()
+        .map(|info| info.reason)
+        .unwrap_or_default()
+}
