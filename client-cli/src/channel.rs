@@ -41,10 +41,14 @@ impl Server {
     /// # Errors
     /// [`Error::Usage`] when the server or the authority is missing or the URL is not `https://host[:port]`.
     pub fn from_options(url: Option<&str>, ca_file: Option<&Path>, issuer: Option<&str>) -> Result<Self> {
-        let url = url.ok_or_else(|| Error::Usage("Which daemon? Give --server URL or set PARAPHE_SERVER.".to_owned()))?;
+        let url = url.ok_or_else(|| {
+            Error::Usage("Which daemon? Give --server URL or set PARAPHE_SERVER.".to_owned())
+        })?;
         let url = url.trim_end_matches('/');
         if !url.starts_with("https://") {
-            return Err(Error::Usage(format!("{url} is refused: the daemon is reached over https:// only.")));
+            return Err(Error::Usage(format!(
+                "{url} is refused: the daemon is reached over https:// only."
+            )));
         }
         let ca_file = ca_file.ok_or_else(|| {
             Error::Usage(
@@ -52,7 +56,11 @@ impl Server {
             )
         })?;
         let issuer = issuer.unwrap_or(url).trim_end_matches('/');
-        Ok(Server { url: url.to_owned(), ca_file: ca_file.to_owned(), issuer: issuer.to_owned() })
+        Ok(Server {
+            url: url.to_owned(),
+            ca_file: ca_file.to_owned(),
+            issuer: issuer.to_owned(),
+        })
     }
 
     /// A TLS channel; it connects at once.
@@ -67,26 +75,28 @@ impl Server {
             .map_err(|error| Error::Unreachable(format!("No connection to {url}: {}.", causes(&error))))
     }
 
-    /// A TLS channel that connects with its first call, and again when the daemon was restarted.
-    ///
-    /// # Errors
-    /// As [`Server::channel`], less the last.
-    pub fn lazy_channel(&self) -> Result<Channel> {
-        Ok(self.endpoint()?.connect_lazy())
-    }
-
     /// Connects.
     ///
     /// # Errors
     /// As [`Server::channel`].
     pub async fn connect(&self) -> Result<Connection> {
-        Ok(Connection { channel: self.channel().await?, issuer: self.issuer.clone() })
+        Ok(Connection {
+            channel: self.channel().await?,
+            issuer: self.issuer.clone(),
+        })
     }
 
     fn endpoint(&self) -> Result<Endpoint> {
         let pem = std::fs::read(&self.ca_file).map_err(Error::file("read", &self.ca_file))?;
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-        let usage = |error: &dyn std::error::Error| Error::Usage(format!("{} with {}: {}.", self.url, self.ca_file.display(), causes(error)));
+        let usage = |error: &dyn std::error::Error| {
+            Error::Usage(format!(
+                "{} with {}: {}.",
+                self.url,
+                self.ca_file.display(),
+                causes(error)
+            ))
+        };
         Ok(Endpoint::from_shared(self.url.clone())
             .map_err(|error| usage(&error))?
             .tls_config(tls)
@@ -109,11 +119,6 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection over a channel.
-    pub fn new(channel: Channel, issuer: &str) -> Self {
-        Connection { channel, issuer: issuer.to_owned() }
-    }
-
     /// The channel itself, for calls without credentials.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
@@ -142,7 +147,12 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -163,8 +173,16 @@ mod tests {
     fn the_issuer_is_the_server_unless_it_was_named() {
         let ca = Some(Path::new("ca.pem"));
         let server = Server::from_options(Some("https://localhost:8443/"), ca, None).unwrap();
-        assert_eq!((server.url.as_str(), server.issuer.as_str()), ("https://localhost:8443", "https://localhost:8443"));
-        let server = Server::from_options(Some("https://localhost:8443"), ca, Some("https://paraphe.example/")).unwrap();
+        assert_eq!(
+            (server.url.as_str(), server.issuer.as_str()),
+            ("https://localhost:8443", "https://localhost:8443")
+        );
+        let server = Server::from_options(
+            Some("https://localhost:8443"),
+            ca,
+            Some("https://paraphe.example/"),
+        )
+        .unwrap();
         assert_eq!(server.issuer, "https://paraphe.example");
     }
 
@@ -176,7 +194,12 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         drop(listener);
-        let error = Server::from_options(Some(&url), Some(&ca_file), None).unwrap().channel().await.err().unwrap();
+        let error = Server::from_options(Some(&url), Some(&ca_file), None)
+            .unwrap()
+            .channel()
+            .await
+            .err()
+            .unwrap();
         assert_eq!(error.exit(), 7, "{error}");
     }
 }

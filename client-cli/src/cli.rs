@@ -37,10 +37,22 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "PARAPHE_HOME")]
     pub home: Option<PathBuf>,
     /// Act as this service account (opr_…) instead of the person who is logged in
-    #[arg(long, global = true, value_name = "OPR", env = "PARAPHE_SERVICE_ID", requires = "service_key")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "OPR",
+        env = "PARAPHE_SERVICE_ID",
+        requires = "service_key"
+    )]
     pub service_id: Option<String>,
     /// Private key of the service account (PKCS#8 PEM)
-    #[arg(long, global = true, value_name = "FILE", env = "PARAPHE_SERVICE_KEY", requires = "service_id")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PARAPHE_SERVICE_KEY",
+        requires = "service_id"
+    )]
     pub service_key: Option<PathBuf>,
     /// One JSON object per result and line
     #[arg(long, global = true)]
@@ -84,7 +96,12 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use clap::CommandFactory as _;
 
@@ -109,6 +126,8 @@ mod tests {
     #[test]
     fn a_service_account_needs_both_halves() {
         assert!(Cli::try_parse_from(["paraphe", "--service-id", "opr_x", "whoami"]).is_err());
-        assert!(Cli::try_parse_from(["paraphe", "whoami", "--service-id", "opr_x", "--service-key", "k"]).is_ok());
+        assert!(
+            Cli::try_parse_from(["paraphe", "whoami", "--service-id", "opr_x", "--service-key", "k"]).is_ok()
+        );
     }
 }

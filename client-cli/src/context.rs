@@ -25,7 +25,11 @@ impl Context {
     /// # Errors
     /// [`Error::Usage`] when no home folder is known.
     pub fn new(global: Global) -> Result<Self> {
-        Ok(Context { output: Output::new(global.json), home: Home::locate(global.home.as_deref())?, global })
+        Ok(Context {
+            output: Output::new(global.json),
+            home: Home::locate(global.home.as_deref())?,
+            global,
+        })
     }
 
     /// The daemon that the options name.
@@ -33,12 +37,20 @@ impl Context {
     /// # Errors
     /// [`Error::Usage`] when it is not named.
     pub fn server(&self) -> Result<Server> {
-        Server::from_options(self.global.server.as_deref(), self.global.ca.as_deref(), self.global.issuer.as_deref())
+        Server::from_options(
+            self.global.server.as_deref(),
+            self.global.ca.as_deref(),
+            self.global.issuer.as_deref(),
+        )
     }
 
     /// The issuer URL, where one was named by `--issuer` or `--server`.
     pub fn named_issuer(&self) -> Option<&str> {
-        self.global.issuer.as_deref().or(self.global.server.as_deref()).map(|url| url.trim_end_matches('/'))
+        self.global
+            .issuer
+            .as_deref()
+            .or(self.global.server.as_deref())
+            .map(|url| url.trim_end_matches('/'))
     }
 
     /// File of the certificate authority, where one was named.
@@ -60,10 +72,20 @@ impl Context {
     /// [`Error::NotLoggedIn`]; [`Error::Invalid`] for a service account that is none.
     pub fn operator(&self, issuer: &str) -> Result<Credentials> {
         if let (Some(id), Some(key_file)) = (&self.global.service_id, &self.global.service_key) {
-            let id: OperatorId = id.parse().map_err(|error| Error::invalid("operator.id", format!("--service-id: {error}.")))?;
-            return Ok(Credentials::Account { id: id.to_string(), key: read_key(key_file)?, issuer: issuer.to_owned() });
+            let id: OperatorId = id
+                .parse()
+                .map_err(|error| Error::invalid("operator.id", format!("--service-id: {error}.")))?;
+            return Ok(Credentials::Account {
+                id: id.to_string(),
+                key: read_key(key_file)?,
+                issuer: issuer.to_owned(),
+            });
         }
         let session = self.home.session(issuer, edge::now())?;
-        Ok(Credentials::Session { key: self.home.terminal_key()?, issuer: issuer.to_owned(), token: session.token })
+        Ok(Credentials::Session {
+            key: self.home.terminal_key()?,
+            issuer: issuer.to_owned(),
+            token: session.token,
+        })
     }
 }

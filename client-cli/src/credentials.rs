@@ -53,16 +53,28 @@ impl Credentials {
     fn headers(&self, method_path: &str, now: Timestamp) -> Result<Headers, Status> {
         match self {
             Credentials::Account { id, key, issuer } => {
-                let token = jwt::sign_client_jwt(&**key, &account_claims(id, now), issuer).map_err(no_signature)?;
-                Ok(Headers { authorization: Some(format!("Bearer {token}")), dpop: None })
+                let token =
+                    jwt::sign_client_jwt(&**key, &account_claims(id, now), issuer).map_err(no_signature)?;
+                Ok(Headers {
+                    authorization: Some(format!("Bearer {token}")),
+                    dpop: None,
+                })
             }
             Credentials::Terminal { key, issuer } => {
-                let proof = jwt::dpop::sign(&**key, method_path, issuer, None, now, &token_id()).map_err(no_signature)?;
-                Ok(Headers { authorization: None, dpop: Some(proof) })
+                let proof = jwt::dpop::sign(&**key, method_path, issuer, None, now, &token_id())
+                    .map_err(no_signature)?;
+                Ok(Headers {
+                    authorization: None,
+                    dpop: Some(proof),
+                })
             }
             Credentials::Session { key, issuer, token } => {
-                let proof = jwt::dpop::sign(&**key, method_path, issuer, Some(token), now, &token_id()).map_err(no_signature)?;
-                Ok(Headers { authorization: Some(format!("DPoP {token}")), dpop: Some(proof) })
+                let proof = jwt::dpop::sign(&**key, method_path, issuer, Some(token), now, &token_id())
+                    .map_err(no_signature)?;
+                Ok(Headers {
+                    authorization: Some(format!("DPoP {token}")),
+                    dpop: Some(proof),
+                })
             }
         }
     }
@@ -91,11 +103,18 @@ impl Interceptor for Credentials {
 }
 
 fn account_claims(id: &str, now: Timestamp) -> ClientJwt {
-    ClientJwt { iss: id.to_owned(), sub: id.to_owned(), iat: now, exp: now.plus_s(TOKEN_LIFETIME_S), jti: Some(token_id()) }
+    ClientJwt {
+        iss: id.to_owned(),
+        sub: id.to_owned(),
+        iat: now,
+        exp: now.plus_s(TOKEN_LIFETIME_S),
+        jti: Some(token_id()),
+    }
 }
 
 fn sensitive(value: &str) -> Result<MetadataValue<Ascii>, Status> {
-    let mut value = MetadataValue::try_from(value).map_err(|_| Status::internal("The credentials are not ASCII."))?;
+    let mut value =
+        MetadataValue::try_from(value).map_err(|_| Status::internal("The credentials are not ASCII."))?;
     value.set_sensitive(true);
     Ok(value)
 }

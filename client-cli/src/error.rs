@@ -163,7 +163,9 @@ impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let refusal = refusal(&status);
         match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled if refusal.code == code_name(refusal.grpc) => {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
+                if refusal.code == code_name(refusal.grpc) =>
+            {
                 Error::Unreachable(unreachable(&status))
             }
             _ => Error::Daemon(refusal),
@@ -181,12 +183,32 @@ impl From<paraphe_companion::Error> for Error {
     fn from(error: paraphe_companion::Error) -> Self {
         use paraphe_companion::Error as Phone;
         match error {
-            Phone::WrongPin { attempts_left, wait_s } => Error::WrongPin { attempts_left, wait_s },
-            Phone::Invalid { code, message } => Error::Invalid { code, message: sentence(&message) },
-            Phone::Refused { code, message, status, retry_after_s } => {
-                Error::Daemon(Refusal { grpc: status, code, message, fields: Vec::new(), wait_s: retry_after_s })
+            Phone::WrongPin {
+                attempts_left,
+                wait_s,
+            } => Error::WrongPin {
+                attempts_left,
+                wait_s,
+            },
+            Phone::Invalid { code, message } => Error::Invalid {
+                code,
+                message: sentence(&message),
+            },
+            Phone::Refused {
+                code,
+                message,
+                status,
+                retry_after_s,
+            } => Error::Daemon(Refusal {
+                grpc: status,
+                code,
+                message,
+                fields: Vec::new(),
+                wait_s: retry_after_s,
+            }),
+            Phone::Unreachable { detail } => {
+                Error::Unreachable(format!("The daemon cannot be reached: {detail}."))
             }
-            Phone::Unreachable { detail } => Error::Unreachable(format!("The daemon cannot be reached: {detail}.")),
             Phone::Untrusted { code, detail } => Error::Untrusted { code, detail },
             Phone::State(error) => Error::other(error.code(), sentence(&error.to_string())),
             Phone::KeyStore(error) => error.into(),
@@ -203,7 +225,10 @@ impl From<paraphe_companion::KeyStoreError> for Error {
 /// A message of the companion crate as a sentence: capital letter, full stop.
 fn sentence(message: &str) -> String {
     let mut characters = message.trim_end_matches('.').chars();
-    let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let first = characters
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
     format!("{first}{}.", characters.as_str())
 }
 
@@ -211,16 +236,24 @@ fn refusal(status: &Status) -> Refusal {
     let details = status.get_error_details();
     Refusal {
         grpc: status.code(),
-        code: details.error_info().map_or_else(|| code_name(status.code()).to_owned(), |info| info.reason.clone()),
+        code: details
+            .error_info()
+            .map_or_else(|| code_name(status.code()).to_owned(), |info| info.reason.clone()),
         message: status.message().to_owned(),
         fields: details
             .bad_request()
             .map(|bad| bad.field_violations.iter())
             .into_iter()
             .flatten()
-            .map(|v| FieldViolation { field: v.field.clone(), allowed: v.description.clone() })
+            .map(|v| FieldViolation {
+                field: v.field.clone(),
+                allowed: v.description.clone(),
+            })
             .collect(),
-        wait_s: details.retry_info().and_then(|retry| retry.retry_delay).map(|delay| delay.as_secs()),
+        wait_s: details
+            .retry_info()
+            .and_then(|retry| retry.retry_delay)
+            .map(|delay| delay.as_secs()),
     }
 }
 
@@ -229,8 +262,12 @@ fn unreachable(status: &Status) -> String {
         Code::Unavailable => "The daemon cannot be reached",
         _ => "The daemon did not answer in time",
     };
-    let cause = std::error::Error::source(status).map(|source| causes(source));
-    match cause.as_deref().filter(|cause| !cause.is_empty()).unwrap_or(status.message()) {
+    let cause = std::error::Error::source(status).map(causes);
+    match cause
+        .as_deref()
+        .filter(|cause| !cause.is_empty())
+        .unwrap_or(status.message())
+    {
         "" => format!("{what}."),
         cause => format!("{what}: {}.", cause.trim_end_matches('.')),
     }
@@ -294,12 +331,18 @@ impl Error {
 
     /// An [`Error::Invalid`].
     pub fn invalid(code: &'static str, message: impl Into<String>) -> Error {
-        Error::Invalid { code, message: message.into() }
+        Error::Invalid {
+            code,
+            message: message.into(),
+        }
     }
 
     /// An [`Error::Other`].
     pub fn other(code: &'static str, message: impl Into<String>) -> Error {
-        Error::Other { code, message: message.into() }
+        Error::Other {
+            code,
+            message: message.into(),
+        }
     }
 
     /// The stable code, e.g. `challenge.expired`.
@@ -362,7 +405,12 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use std::time::Duration;
 
@@ -405,27 +453,60 @@ mod tests {
             (Error::Usage("u".into()), 2),
             (Error::NotLoggedIn("n".into()), 3),
             (Error::NotFound("n".into()), 4),
-            (Error::Forbidden { code: "a.b", message: "f".into() }, 5),
+            (
+                Error::Forbidden {
+                    code: "a.b",
+                    message: "f".into(),
+                },
+                5,
+            ),
             (Error::invalid("a.b", "i"), 6),
             (Error::Unreachable("u".into()), 7),
             (Error::NotApproved("denied"), 8),
-            (Error::Verification { check: "signature", why: "w".into() }, 9),
-            (Error::WrongPin { attempts_left: 4, wait_s: 0 }, 10),
-            (Error::Demo { number: 1, name: "n", why: "w".into() }, 1),
+            (
+                Error::Verification {
+                    check: "signature",
+                    why: "w".into(),
+                },
+                9,
+            ),
+            (
+                Error::WrongPin {
+                    attempts_left: 4,
+                    wait_s: 0,
+                },
+                10,
+            ),
+            (
+                Error::Demo {
+                    number: 1,
+                    name: "n",
+                    why: "w".into(),
+                },
+                1,
+            ),
         ];
         for (error, exit) in exits {
             assert_eq!(error.exit(), exit, "{error}");
-            assert!(EXIT_CODES.contains(&format!("\n  {exit}  ")), "{exit} is not documented");
+            assert!(
+                EXIT_CODES.contains(&format!("\n  {exit}  ")),
+                "{exit} is not documented"
+            );
         }
     }
 
     #[test]
     fn a_refusal_shows_sentence_field_what_is_allowed_and_wait() {
         let mut details = ErrorDetails::new();
-        details.set_error_info("parameter.missing", "paraphe.v1", std::collections::HashMap::new());
+        details.set_error_info(
+            "parameter.missing",
+            "paraphe.v1",
+            std::collections::HashMap::new(),
+        );
         details.add_bad_request_violation("parameters.price", "money, at most 10000.00 EUR");
         details.set_retry_info(Some(Duration::from_secs(60)));
-        let status = Status::with_error_details(Code::InvalidArgument, "The parameter price is missing.", details);
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "The parameter price is missing.", details);
         let error = Error::from(status);
         assert_eq!(
             error.to_string(),
@@ -442,10 +523,31 @@ mod tests {
     fn what_the_phone_says_keeps_its_code_and_gets_its_exit_code() {
         use paraphe_companion::Error as Phone;
         let cases: [(Phone, &str, u8); 5] = [
-            (Phone::WrongPin { attempts_left: 3, wait_s: 0 }, "pin.wrong", 10),
-            (Phone::Invalid { code: "match_code.malformed", message: "m".into() }, "match_code.malformed", 6),
+            (
+                Phone::WrongPin {
+                    attempts_left: 3,
+                    wait_s: 0,
+                },
+                "pin.wrong",
+                10,
+            ),
+            (
+                Phone::Invalid {
+                    code: "match_code.malformed",
+                    message: "m".into(),
+                },
+                "match_code.malformed",
+                6,
+            ),
             (Phone::Unreachable { detail: "d".into() }, "daemon.unreachable", 7),
-            (Phone::Untrusted { code: "statement.signature", detail: "d".into() }, "statement.signature", 9),
+            (
+                Phone::Untrusted {
+                    code: "statement.signature",
+                    detail: "d".into(),
+                },
+                "statement.signature",
+                9,
+            ),
             (
                 Phone::Refused {
                     code: "challenge.expired".into(),
@@ -465,9 +567,18 @@ mod tests {
 
     #[test]
     fn a_wrong_pin_warns_before_the_last_attempt() {
-        let text = |attempts_left, wait_s| Error::WrongPin { attempts_left, wait_s }.to_string();
+        let text = |attempts_left, wait_s| {
+            Error::WrongPin {
+                attempts_left,
+                wait_s,
+            }
+            .to_string()
+        };
         assert_eq!(text(4, 0), "Wrong PIN. 4 attempts are left.");
-        assert_eq!(text(2, 60), "Wrong PIN. 2 attempts are left. The next one may be made in 60 s.");
+        assert_eq!(
+            text(2, 60),
+            "Wrong PIN. 2 attempts are left. The next one may be made in 60 s."
+        );
         assert!(text(1, 900).contains("One attempt is left; if it fails too, the phone locks."));
         assert!(text(0, 0).contains("locked"));
     }

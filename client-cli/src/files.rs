@@ -21,13 +21,19 @@ const LONGEST_VALUE_BYTES: u64 = 64 * 1024;
 pub fn read(path: &Path) -> Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(LONGEST_VALUE_BYTES + 1).read_to_string(&mut text)
+        std::io::stdin()
+            .lock()
+            .take(LONGEST_VALUE_BYTES + 1)
+            .read_to_string(&mut text)
     } else {
         fs::File::open(path).and_then(|file| file.take(LONGEST_VALUE_BYTES + 1).read_to_string(&mut text))
     };
     let length_bytes = read.map_err(Error::file("read", path))?;
     if length_bytes as u64 > LONGEST_VALUE_BYTES {
-        return Err(Error::invalid("file.too_long", format!("{} holds more than 64 KiB.", path.display())));
+        return Err(Error::invalid(
+            "file.too_long",
+            format!("{} holds more than 64 KiB.", path.display()),
+        ));
     }
     Ok(text)
 }
@@ -38,16 +44,27 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>> {
 /// # Errors
 /// As [`read`]; [`Error::Invalid`] `file.empty` when there is no value.
 pub fn read_value(path: &Path) -> Result<Zeroizing<String>> {
-    let text = if path == Path::new("-") { next_line(path)? } else { read(path)? };
+    let text = if path == Path::new("-") {
+        next_line(path)?
+    } else {
+        read(path)?
+    };
     match text.trim() {
-        "" => Err(Error::invalid("file.empty", format!("{} holds no value.", path.display()))),
+        "" => Err(Error::invalid(
+            "file.empty",
+            format!("{} holds no value.", path.display()),
+        )),
         value => Ok(Zeroizing::new(value.to_owned())),
     }
 }
 
 fn next_line(path: &Path) -> Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(String::new());
-    std::io::stdin().lock().take(LONGEST_VALUE_BYTES).read_line(&mut line).map_err(Error::file("read", path))?;
+    std::io::stdin()
+        .lock()
+        .take(LONGEST_VALUE_BYTES)
+        .read_line(&mut line)
+        .map_err(Error::file("read", path))?;
     Ok(line)
 }
 
@@ -56,11 +73,17 @@ fn next_line(path: &Path) -> Result<Zeroizing<String>> {
 /// # Errors
 /// [`Error::File`] when it cannot be written.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // tempfile creates with mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(Error::file("write", path))?;
-    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(Error::file("write", path))?;
-    file.persist(path).map_err(|error| Error::file("write", path)(error.error))?;
+    file.write_all(content)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(Error::file("write", path))?;
+    file.persist(path)
+        .map_err(|error| Error::file("write", path)(error.error))?;
     Ok(())
 }
 
@@ -69,14 +92,22 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Forbidden`] `file.exists` when something is there, [`Error::File`] when it cannot be written.
 pub fn write_private_new(path: &Path, content: &[u8]) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(Error::file("write", path))?;
-    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(Error::file("write", path))?;
+    file.write_all(content)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(Error::file("write", path))?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(Error::Forbidden {
             code: "file.exists",
-            message: format!("{} exists already; it is not overwritten. Name another file.", path.display()),
+            message: format!(
+                "{} exists already; it is not overwritten. Name another file.",
+                path.display()
+            ),
         }),
         Err(error) => Err(Error::file("write", path)(error.error)),
     }
@@ -112,7 +143,12 @@ pub fn create_private_directory(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -132,7 +168,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key.pem");
         write_private_new(&path, b"first").unwrap();
-        assert_eq!(write_private_new(&path, b"second").unwrap_err().code(), "file.exists");
+        assert_eq!(
+            write_private_new(&path, b"second").unwrap_err().code(),
+            "file.exists"
+        );
         assert_eq!(fs::read(&path).unwrap(), b"first");
     }
 

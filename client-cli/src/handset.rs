@@ -20,7 +20,10 @@ const SCREEN_WIDTH: u16 = 60;
 /// # Errors
 /// When others may read it, or it cannot be made.
 pub fn keystore(directory: &Path) -> Result<Arc<dyn KeyStore>> {
-    Ok(Arc::new(SoftwareKeyStore::open(directory.join("keystore"), PLATFORM)?))
+    Ok(Arc::new(SoftwareKeyStore::open(
+        directory.join("keystore"),
+        PLATFORM,
+    )?))
 }
 
 /// The activated phone in `directory`.
@@ -30,7 +33,10 @@ pub fn keystore(directory: &Path) -> Result<Arc<dyn KeyStore>> {
 pub fn open(directory: &Path) -> Result<Phone> {
     let not_activated = || Error::Forbidden {
         code: "phone.not_activated",
-        message: format!("There is no activated phone in {}. Run `paraphe phone activate` first.", directory.display()),
+        message: format!(
+            "There is no activated phone in {}. Run `paraphe phone activate` first.",
+            directory.display()
+        ),
     };
     if !directory.exists() {
         return Err(not_activated());
@@ -49,9 +55,23 @@ pub async fn connect(server: &channel::Server) -> Result<Server> {
 /// The phone's screen with a challenge on it.
 pub fn screen(title: &str, shown: &Shown) -> String {
     let document = shown.document();
-    let widest = document.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
-    let mut lines = vec![format!("{} asks you to confirm:", shown.relying_party().name), String::new(), document.title.clone()];
-    lines.extend(document.rows.iter().map(|row| format!("  {:<widest$}  {}", row.label, row.value)));
+    let widest = document
+        .rows
+        .iter()
+        .map(|row| row.label.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut lines = vec![
+        format!("{} asks you to confirm:", shown.relying_party().name),
+        String::new(),
+        document.title.clone(),
+    ];
+    lines.extend(
+        document
+            .rows
+            .iter()
+            .map(|row| format!("  {:<widest$}  {}", row.label, row.value)),
+    );
     lines.push(String::new());
     lines.push(match shown.match_digits() {
         Some(digits) => format!("[ {digits} digits of the page ]  [ PIN ]     [ No ]  [ Not me ]"),
@@ -79,7 +99,12 @@ pub fn ends(shown: &Shown) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -96,6 +121,9 @@ mod tests {
     #[test]
     fn six_digits_are_read_in_two_groups() {
         let text = digits_screen("Phone", "482913");
-        assert!(text.contains("482 913") && text.lines().all(|line| line.chars().count() == 60), "{text}");
+        assert!(
+            text.contains("482 913") && text.lines().all(|line| line.chars().count() == 60),
+            "{text}"
+        );
     }
 }

@@ -42,12 +42,18 @@ impl Home {
     /// # Errors
     /// [`Error::Usage`] when none of them is known.
     pub fn locate(directory: Option<&Path>) -> Result<Self> {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let directory = directory
             .map(Path::to_owned)
             .or_else(|| variable("XDG_CONFIG_HOME").map(|config| config.join("paraphe")))
             .or_else(|| variable("HOME").map(|home| home.join(".config/paraphe")))
-            .ok_or_else(|| Error::Usage("Neither --home, XDG_CONFIG_HOME nor HOME is set: give --home DIR.".to_owned()))?;
+            .ok_or_else(|| {
+                Error::Usage("Neither --home, XDG_CONFIG_HOME nor HOME is set: give --home DIR.".to_owned())
+            })?;
         Ok(Home { directory })
     }
 
@@ -91,17 +97,25 @@ impl Home {
         let text = match fs::read_to_string(self.session_file()) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NotLoggedIn(format!("Nobody is logged in on this terminal. {LOG_IN}")));
+                return Err(Error::NotLoggedIn(format!(
+                    "Nobody is logged in on this terminal. {LOG_IN}"
+                )));
             }
             Err(error) => return Err(Error::file("read", &self.session_file())(error)),
         };
         let session: SavedSession = serde_json::from_str(&text)
             .map_err(|_| Error::NotLoggedIn(format!("The saved session cannot be read. {LOG_IN}")))?;
         if session.issuer != issuer {
-            return Err(Error::NotLoggedIn(format!("The session belongs to {}, not to {issuer}. {LOG_IN}", session.issuer)));
+            return Err(Error::NotLoggedIn(format!(
+                "The session belongs to {}, not to {issuer}. {LOG_IN}",
+                session.issuer
+            )));
         }
         if session.expires_at <= now {
-            return Err(Error::NotLoggedIn(format!("The session of {} has ended. {LOG_IN}", session.operator)));
+            return Err(Error::NotLoggedIn(format!(
+                "The session of {} has ended. {LOG_IN}",
+                session.operator
+            )));
         }
         Ok(session)
     }
@@ -112,7 +126,8 @@ impl Home {
     /// [`Error::File`].
     pub fn save_session(&self, session: &SavedSession) -> Result<()> {
         self.create()?;
-        let json = serde_json::to_vec(session).map_err(|error| Error::other("cli.session", error.to_string()))?;
+        let json =
+            serde_json::to_vec(session).map_err(|error| Error::other("cli.session", error.to_string()))?;
         files::write_private(&self.session_file(), &json)
     }
 
@@ -147,7 +162,12 @@ pub fn read_key(path: &Path) -> Result<Arc<SoftwareKey>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -169,14 +189,26 @@ mod tests {
     #[test]
     fn a_session_is_given_back_until_it_ends() {
         let (_directory, home) = home_with_session(1000);
-        assert_eq!(home.session(ISSUER, Timestamp::from_secs(999)).unwrap().token, "token");
-        assert_eq!(home.session(ISSUER, Timestamp::from_secs(1000)).err().unwrap().exit(), 3);
+        assert_eq!(
+            home.session(ISSUER, Timestamp::from_secs(999)).unwrap().token,
+            "token"
+        );
+        assert_eq!(
+            home.session(ISSUER, Timestamp::from_secs(1000))
+                .err()
+                .unwrap()
+                .exit(),
+            3
+        );
     }
 
     #[test]
     fn a_session_is_not_sent_to_another_issuer() {
         let (_directory, home) = home_with_session(1000);
-        let error = home.session("https://other.example", Timestamp::from_secs(1)).err().unwrap();
+        let error = home
+            .session("https://other.example", Timestamp::from_secs(1))
+            .err()
+            .unwrap();
         assert_eq!(error.exit(), 3);
         assert!(error.to_string().contains("belongs to https://paraphe.example"));
     }
@@ -186,6 +218,12 @@ mod tests {
         let (_directory, home) = home_with_session(1000);
         home.forget_session().unwrap();
         home.forget_session().unwrap();
-        assert_eq!(home.session(ISSUER, Timestamp::from_secs(1)).err().unwrap().code(), "cli.not_logged_in");
+        assert_eq!(
+            home.session(ISSUER, Timestamp::from_secs(1))
+                .err()
+                .unwrap()
+                .code(),
+            "cli.not_logged_in"
+        );
     }
 }

@@ -22,7 +22,12 @@ const LARGEST_BYTES: usize = 64 * 1024;
 /// [`Error::Unreachable`] without a connection; [`Error::Other`] `jwks.refused` for another status than 200 or more than
 /// 64 KiB of UTF-8.
 pub async fn fetch(mut channel: Channel, path: &str) -> Result<String> {
-    let refused = |why: String| Error::other("jwks.refused", format!("The daemon did not give its keys at {path}: {why}."));
+    let refused = |why: String| {
+        Error::other(
+            "jwks.refused",
+            format!("The daemon did not give its keys at {path}: {why}."),
+        )
+    };
     poll_fn(|context| channel.poll_ready(context)).await?;
     let request = Request::get(path)
         .header("accept", "application/json")
@@ -32,6 +37,9 @@ pub async fn fetch(mut channel: Channel, path: &str) -> Result<String> {
     if response.status() != StatusCode::OK {
         return Err(refused(format!("status {}", response.status())));
     }
-    let body = Limited::new(response.into_body(), LARGEST_BYTES).collect().await.map_err(|error| refused(error.to_string()))?;
+    let body = Limited::new(response.into_body(), LARGEST_BYTES)
+        .collect()
+        .await
+        .map_err(|error| refused(error.to_string()))?;
     String::from_utf8(body.to_bytes().to_vec()).map_err(|error| refused(error.to_string()))
 }

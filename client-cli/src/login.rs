@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use paraphe_proto::keys::SoftwareKey;
-use paraphe_proto::v1::{BeginSessionRequest, BeginSessionResponse, CompleteSessionRequest, CompleteSessionResponse, State};
+use paraphe_proto::v1::{
+    BeginSessionRequest, BeginSessionResponse, CompleteSessionRequest, CompleteSessionResponse, State,
+};
 
 use crate::channel::Connection;
 use crate::credentials::Credentials;
@@ -29,11 +31,28 @@ impl Login {
     ///
     /// # Errors
     /// What the daemon refuses; it looks the same for an unknown terminal and an unknown operator.
-    pub async fn begin(connection: &Connection, terminal_key: Arc<SoftwareKey>, operator: &str) -> Result<Self> {
-        let credentials = Credentials::Terminal { key: terminal_key, issuer: connection.issuer.clone() };
-        let request = BeginSessionRequest { operator: operator.to_owned() };
-        let begun = connection.session(credentials.clone()).begin(request).await?.into_inner();
-        Ok(Login { connection: connection.clone(), credentials, begun })
+    pub async fn begin(
+        connection: &Connection,
+        terminal_key: Arc<SoftwareKey>,
+        operator: &str,
+    ) -> Result<Self> {
+        let credentials = Credentials::Terminal {
+            key: terminal_key,
+            issuer: connection.issuer.clone(),
+        };
+        let request = BeginSessionRequest {
+            operator: operator.to_owned(),
+        };
+        let begun = connection
+            .session(credentials.clone())
+            .begin(request)
+            .await?
+            .into_inner();
+        Ok(Login {
+            connection: connection.clone(),
+            credentials,
+            begun,
+        })
     }
 
     /// Waits until the person has answered on the phone.
@@ -43,7 +62,9 @@ impl Login {
     pub async fn complete(self) -> Result<CompleteSessionResponse> {
         let mut client = self.connection.session(self.credentials.clone());
         loop {
-            let request = CompleteSessionRequest { challenge_id: self.begun.challenge_id.clone() };
+            let request = CompleteSessionRequest {
+                challenge_id: self.begun.challenge_id.clone(),
+            };
             let reply = client.complete(request).await?.into_inner();
             match reply.state() {
                 State::Pending | State::Unspecified => tokio::time::sleep(POLL_INTERVAL).await,

@@ -18,7 +18,9 @@ use crate::error::{Error, Result};
 /// Headings.
 pub const HEADING: Style = Style::new().bold();
 /// What must not be missed: match codes, six digits.
-pub const CODE: Style = Style::new().bold().fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Cyan)));
+pub const CODE: Style = Style::new()
+    .bold()
+    .fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Cyan)));
 /// It is as it should be.
 pub const GOOD: Style = Style::new().fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Green)));
 /// It is not.
@@ -61,7 +63,8 @@ impl Output {
     /// [`Error::Other`] `cli.output` when standard output is closed.
     pub fn show(self, view: &impl View) -> Result<()> {
         if self.json {
-            let line = serde_json::to_string(view).map_err(|error| Error::other("cli.output", error.to_string()))?;
+            let line =
+                serde_json::to_string(view).map_err(|error| Error::other("cli.output", error.to_string()))?;
             self.write(&format!("{line}\n"))
         } else {
             self.write(&view.text())
@@ -73,7 +76,11 @@ impl Output {
     /// # Errors
     /// As [`Output::show`].
     pub fn say(self, text: &str) -> Result<()> {
-        if self.json { Ok(()) } else { self.write(&format!("{text}\n")) }
+        if self.json {
+            Ok(())
+        } else {
+            self.write(&format!("{text}\n"))
+        }
     }
 
     /// Tells a person something on standard error, such as what is waited for; nothing with `--json`.
@@ -90,7 +97,8 @@ impl Output {
     pub fn write(self, text: &str) -> Result<()> {
         let mut stdout = anstream::stdout();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        written.map_err(|error| Error::other("cli.output", format!("Cannot write to standard output: {error}.")))
+        written
+            .map_err(|error| Error::other("cli.output", format!("Cannot write to standard output: {error}.")))
     }
 }
 
@@ -121,30 +129,50 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
 fn keep_words_whole(table: &mut Table) {
     let longest = |index: usize, table: &Table| {
         let cells = table.column_cells_with_header_iter(index).flatten();
-        let words: Vec<usize> =
-            cells.flat_map(|cell| cell.content().split_whitespace().map(|word| word.chars().count()).collect::<Vec<_>>()).collect();
-        u16::try_from(words.into_iter().max().unwrap_or(0)).unwrap_or(u16::MAX).saturating_add(PADDING)
+        let words: Vec<usize> = cells
+            .flat_map(|cell| {
+                cell.content()
+                    .split_whitespace()
+                    .map(|word| word.chars().count())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        u16::try_from(words.into_iter().max().unwrap_or(0))
+            .unwrap_or(u16::MAX)
+            .saturating_add(PADDING)
     };
     let columns = table.column_count();
     let widths: Vec<u16> = (0..columns).map(|index| longest(index, table)).collect();
     let borders = columns + 1;
     let needed = widths.iter().map(|width| usize::from(*width)).sum::<usize>() + borders;
     if needed <= usize::from(table.width().unwrap_or(WIDTH)) {
-        table.set_constraints(widths.into_iter().map(|width| ColumnConstraint::LowerBoundary(Width::Fixed(width))));
+        table.set_constraints(
+            widths
+                .into_iter()
+                .map(|width| ColumnConstraint::LowerBoundary(Width::Fixed(width))),
+        );
     }
 }
 
 /// Label and value, one below the other; rows without a value are left out.
 pub fn facts<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let rows: Vec<(&str, String)> = rows.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    let widest = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
-    rows.iter().map(|(label, value)| format!("  {DIM}{label:<widest$}{DIM:#}  {value}\n")).collect()
+    let widest = rows
+        .iter()
+        .map(|(label, _)| label.chars().count())
+        .max()
+        .unwrap_or(0);
+    rows.iter()
+        .map(|(label, value)| format!("  {DIM}{label:<widest$}{DIM:#}  {value}\n"))
+        .collect()
 }
 
 /// A box with a title, such as a phone's screen; long lines are wrapped inside.
 pub fn boxed(title: &str, lines: &[String], width: u16) -> String {
     let mut table = empty_table();
-    table.load_style(UTF8_FULL_CONDENSED.with_rounded_corners()).set_width(width);
+    table
+        .load_style(UTF8_FULL_CONDENSED.with_rounded_corners())
+        .set_width(width);
     table.set_header([Cell::new(title)]);
     // Padding by hand: one column keeps the asked width only when a cell fills it.
     let inner = usize::from(width.saturating_sub(4));
@@ -156,7 +184,9 @@ pub fn boxed(title: &str, lines: &[String], width: u16) -> String {
 
 fn empty_table() -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     let columns = table.width().map_or(WIDTH, |columns| columns.min(WIDEST));
     table.set_width(columns);
     table
@@ -176,21 +206,33 @@ pub fn time_text(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
     #[test]
     fn a_table_stays_within_eighty_columns_where_there_is_no_terminal() {
         let long = "word ".repeat(40);
-        let text = table(["id", "what"], [["opr_aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned(), long]]);
+        let text = table(
+            ["id", "what"],
+            [["opr_aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned(), long]],
+        );
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("opr_aaaaaaaaaaaaaaaaaaaaaaaaaa"));
     }
 
     #[test]
     fn facts_align_and_leave_out_what_is_empty() {
-        let text = facts([("state", "active".to_owned()), ("quarantined until", String::new()), ("wait", "3 s".to_owned())]);
+        let text = facts([
+            ("state", "active".to_owned()),
+            ("quarantined until", String::new()),
+            ("wait", "3 s".to_owned()),
+        ]);
         let text = anstream::adapter::strip_str(&text).to_string();
         assert_eq!(text, "  state  active\n  wait   3 s\n");
     }
@@ -204,7 +246,10 @@ mod tests {
 
     #[test]
     fn times_are_utc_and_zero_is_no_time() {
-        assert_eq!(time_text(Timestamp::from_secs(1_795_509_123)), "2026-11-24 08:32:03 UTC");
+        assert_eq!(
+            time_text(Timestamp::from_secs(1_795_509_123)),
+            "2026-11-24 08:32:03 UTC"
+        );
         assert_eq!(time_text(Timestamp::from_secs(0)), "");
     }
 }

@@ -51,11 +51,18 @@ impl FromStr for Parameter {
             "money" => Kind::Money(money(value)?),
             "money-minor" => Kind::Money(money_minor(value)?),
             "date" => Kind::Date(date(value)?),
-            "integer" => Kind::Integer(value.parse().map_err(|_| ParameterError::Integer(value.to_owned()))?),
+            "integer" => Kind::Integer(
+                value
+                    .parse()
+                    .map_err(|_| ParameterError::Integer(value.to_owned()))?,
+            ),
             "enum" => Kind::Enumeration(value.to_owned()),
             other => return Err(ParameterError::Kind(other.to_owned())),
         };
-        Ok(Parameter { name: name.to_owned(), value: ParameterValue { kind: Some(kind) } })
+        Ok(Parameter {
+            name: name.to_owned(),
+            value: ParameterValue { kind: Some(kind) },
+        })
     }
 }
 
@@ -64,13 +71,20 @@ fn money(text: &str) -> Result<Money, ParameterError> {
     let decimals = decimals(&currency);
     let (units, fraction) = amount.split_once('.').unwrap_or((amount, ""));
     if !digits(units) || !(fraction.is_empty() || digits(fraction)) || amount.ends_with('.') {
-        return Err(ParameterError::Money("an amount has digits and at most one point"));
+        return Err(ParameterError::Money(
+            "an amount has digits and at most one point",
+        ));
     }
     if fraction.len() > decimals {
         return Err(ParameterError::Money("it has more decimals than the currency"));
     }
     let minor = format!("{units}{fraction:0<decimals$}");
-    Ok(Money { minor_units: minor.parse().map_err(|_| ParameterError::Money("the amount is too large"))?, currency })
+    Ok(Money {
+        minor_units: minor
+            .parse()
+            .map_err(|_| ParameterError::Money("the amount is too large"))?,
+        currency,
+    })
 }
 
 fn money_minor(text: &str) -> Result<Money, ParameterError> {
@@ -78,11 +92,18 @@ fn money_minor(text: &str) -> Result<Money, ParameterError> {
     if !digits(amount) {
         return Err(ParameterError::Money("money-minor takes whole numbers"));
     }
-    Ok(Money { minor_units: amount.parse().map_err(|_| ParameterError::Money("the amount is too large"))?, currency })
+    Ok(Money {
+        minor_units: amount
+            .parse()
+            .map_err(|_| ParameterError::Money("the amount is too large"))?,
+        currency,
+    })
 }
 
 fn amount_and_currency(text: &str) -> Result<(&str, String), ParameterError> {
-    let (amount, currency) = text.split_once(':').ok_or(ParameterError::Money("the currency is missing"))?;
+    let (amount, currency) = text
+        .split_once(':')
+        .ok_or(ParameterError::Money("the currency is missing"))?;
     if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
         return Err(ParameterError::Money("a currency has three capital letters"));
     }
@@ -92,8 +113,8 @@ fn amount_and_currency(text: &str) -> Result<(&str, String), ParameterError> {
 /// Decimals of a currency (ISO 4217, list one).
 fn decimals(currency: &str) -> usize {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
+        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -103,7 +124,11 @@ fn decimals(currency: &str) -> usize {
 /// An amount for people, e.g. `1,499.00 EUR`.
 pub fn money_text(money: &Money) -> String {
     let decimals = decimals(&money.currency);
-    let minor = format!("{:0>width$}", money.minor_units.unsigned_abs(), width = decimals + 1);
+    let minor = format!(
+        "{:0>width$}",
+        money.minor_units.unsigned_abs(),
+        width = decimals + 1
+    );
     let (units, fraction) = minor.split_at(minor.len() - decimals);
     let mut grouped = String::new();
     for (index, digit) in units.chars().enumerate() {
@@ -129,7 +154,12 @@ fn digits(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -146,7 +176,10 @@ mod tests {
 
     #[test]
     fn each_kind_is_read() {
-        assert_eq!(kind("title=text:Rust: from a=b to c"), Kind::Text("Rust: from a=b to c".into()));
+        assert_eq!(
+            kind("title=text:Rust: from a=b to c"),
+            Kind::Text("Rust: from a=b to c".into())
+        );
         assert_eq!(kind("session=date:2026-12-01"), Kind::Date("2026-12-01".into()));
         assert_eq!(kind("seats=integer:-3"), Kind::Integer(-3));
         assert_eq!(kind("mode=enum:remote"), Kind::Enumeration("remote".into()));
@@ -165,9 +198,24 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in ["1.234:EUR", "1.5:JPY", "1,5:EUR", ".5:EUR", "5.:EUR", "-5:EUR", "5:eur", "5", ":EUR", "5:EURO", "1.2.3:EUR"] {
+        for text in [
+            "1.234:EUR",
+            "1.5:JPY",
+            "1,5:EUR",
+            ".5:EUR",
+            "5.:EUR",
+            "-5:EUR",
+            "5:eur",
+            "5",
+            ":EUR",
+            "5:EURO",
+            "1.2.3:EUR",
+        ] {
             let parsed = format!("p=money:{text}").parse::<Parameter>();
-            assert!(matches!(parsed, Err(ParameterError::Money(_))), "{text}: {parsed:?}");
+            assert!(
+                matches!(parsed, Err(ParameterError::Money(_))),
+                "{text}: {parsed:?}"
+            );
         }
         assert!("p=money-minor:1.5:EUR".parse::<Parameter>().is_err());
         assert!("p=money:99999999999999999999:EUR".parse::<Parameter>().is_err());
@@ -178,15 +226,29 @@ mod tests {
         for text in ["title", "title=Rust", "=text:x", "title:text=x"] {
             assert_eq!(text.parse::<Parameter>(), Err(ParameterError::Syntax), "{text}");
         }
-        assert_eq!("a=float:1".parse::<Parameter>(), Err(ParameterError::Kind("float".into())));
-        assert_eq!("a=date:2026-02-30".parse::<Parameter>(), Err(ParameterError::Date));
+        assert_eq!(
+            "a=float:1".parse::<Parameter>(),
+            Err(ParameterError::Kind("float".into()))
+        );
+        assert_eq!(
+            "a=date:2026-02-30".parse::<Parameter>(),
+            Err(ParameterError::Date)
+        );
         assert_eq!("a=date:1.2.2026".parse::<Parameter>(), Err(ParameterError::Date));
-        assert!(matches!("a=integer:1.5".parse::<Parameter>(), Err(ParameterError::Integer(_))));
+        assert!(matches!(
+            "a=integer:1.5".parse::<Parameter>(),
+            Err(ParameterError::Integer(_))
+        ));
     }
 
     #[test]
     fn money_is_grouped_for_people() {
-        let text = |minor_units, currency: &str| money_text(&Money { minor_units, currency: currency.into() });
+        let text = |minor_units, currency: &str| {
+            money_text(&Money {
+                minor_units,
+                currency: currency.into(),
+            })
+        };
         assert_eq!(text(149_900, "EUR"), "1,499.00 EUR");
         assert_eq!(text(5, "EUR"), "0.05 EUR");
         assert_eq!(text(1_234_567, "JPY"), "1,234,567 JPY");

@@ -32,7 +32,9 @@ pub fn new_secret(file: Option<&Path>, prompt: &str, option: &str) -> Result<Zer
     match file {
         Some(path) => files::read_value(path),
         None => typed(
-            Password::new().with_prompt(prompt).with_confirmation("Once more", "The two are not the same."),
+            Password::new()
+                .with_prompt(prompt)
+                .with_confirmation("Once more", "The two are not the same."),
             option,
         ),
     }
@@ -40,8 +42,12 @@ pub fn new_secret(file: Option<&Path>, prompt: &str, option: &str) -> Result<Zer
 
 fn typed(password: Password<'_>, option: &str) -> Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
-        return Err(Error::Usage(format!("Nobody can be asked without a terminal: give {option} FILE, or {option} - to read standard input.")));
+        return Err(Error::Usage(format!(
+            "Nobody can be asked without a terminal: give {option} FILE, or {option} - to read standard input."
+        )));
     }
-    let value = password.interact().map_err(|error| Error::other("cli.prompt", format!("Nothing was typed: {error}.")))?;
+    let value = password
+        .interact()
+        .map_err(|error| Error::other("cli.prompt", format!("Nothing was typed: {error}.")))?;
     Ok(Zeroizing::new(value.trim().to_owned()))
 }

@@ -16,24 +16,41 @@ pub fn render(content: &str) -> Result<String> {
     let code = QrCode::with_error_correction_level(content, EcLevel::L)
         .map_err(|_| Error::invalid("qr.too_long", "The content is too long for a QR code."))?;
     let picture = code.render::<Dense1x2>().quiet_zone(true).build();
-    let style = Style::new().fg_color(Some(AnsiColor::Black.into())).bg_color(Some(AnsiColor::BrightWhite.into()));
-    Ok(picture.lines().map(|line| format!("{style}{line}{style:#}\n")).collect())
+    let style = Style::new()
+        .fg_color(Some(AnsiColor::Black.into()))
+        .bg_color(Some(AnsiColor::BrightWhite.into()));
+    Ok(picture
+        .lines()
+        .map(|line| format!("{style}{line}{style:#}\n"))
+        .collect())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
     #[test]
     fn an_activation_fits_eighty_columns_and_twenty_nine_lines() {
-        let uri = format!("paraphe:1:{}:{}:https://confirm.paraphe.example", "A".repeat(28), "B".repeat(44));
+        let uri = format!(
+            "paraphe:1:{}:{}:https://confirm.paraphe.example",
+            "A".repeat(28),
+            "B".repeat(44)
+        );
         let text = anstream::adapter::strip_str(&render(&uri).unwrap()).to_string();
         assert!(text.lines().all(|line| line.chars().count() <= 80));
         assert!(text.lines().count() <= 29, "{}", text.lines().count());
         let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
-        assert!(widths.iter().all(|width| *width == widths[0]), "a QR code is a square");
+        assert!(
+            widths.iter().all(|width| *width == widths[0]),
+            "a QR code is a square"
+        );
     }
 
     #[test]

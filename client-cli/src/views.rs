@@ -33,7 +33,13 @@ impl IssuedView {
     pub fn new(issued: IssueActivationResponse) -> Result<Self> {
         let picture = qr::render(&issued.uri)?;
         let expires_at = Timestamp::from_secs(issued.expires_at);
-        Ok(IssuedView { activation_id: issued.activation_id, code: issued.code, uri: issued.uri, expires_at, picture })
+        Ok(IssuedView {
+            activation_id: issued.activation_id,
+            code: issued.code,
+            uri: issued.uri,
+            expires_at,
+            picture,
+        })
     }
 }
 
@@ -61,7 +67,11 @@ pub struct ActivationView {
 
 impl From<Activation> for ActivationView {
     fn from(activation: Activation) -> Self {
-        let until = activation.device.as_ref().map(|device| device.quarantined_until).filter(|until| *until != 0);
+        let until = activation
+            .device
+            .as_ref()
+            .map(|device| device.quarantined_until)
+            .filter(|until| *until != 0);
         ActivationView {
             activation_id: activation.activation_id,
             state: activation.state,
@@ -81,7 +91,10 @@ impl View for ActivationView {
             ("tries left", self.tries_left.to_string()),
             ("until", time_text(self.expires_at)),
             ("phone", self.device_state.clone().unwrap_or_default()),
-            ("quarantined until", self.quarantined_until.map(time_text).unwrap_or_default()),
+            (
+                "quarantined until",
+                self.quarantined_until.map(time_text).unwrap_or_default(),
+            ),
         ])
     }
 }
@@ -107,14 +120,19 @@ impl StatementsView {
             ("activation.jws", &statements.activation),
             ("root.jwk.json", &statements.root_jwk),
         ];
-        let named = named.into_iter().map(|(name, content)| (name.to_owned(), content));
+        let named = named
+            .into_iter()
+            .map(|(name, content)| (name.to_owned(), content));
         let sets = statements.key_sets.iter().enumerate();
         let sets = sets.map(|(index, content)| (format!("key-set-{}.jws", index + 1), content));
         write_all(named.chain(sets), directory)
     }
 }
 
-fn write_all<'a>(contents: impl Iterator<Item = (String, &'a String)>, directory: &Path) -> Result<StatementsView> {
+fn write_all<'a>(
+    contents: impl Iterator<Item = (String, &'a String)>,
+    directory: &Path,
+) -> Result<StatementsView> {
     files::create_directory(directory)?;
     let mut written = Vec::new();
     for (name, content) in contents.filter(|(_, content)| !content.is_empty()) {
@@ -130,13 +148,21 @@ fn write_all<'a>(contents: impl Iterator<Item = (String, &'a String)>, directory
 
 impl View for StatementsView {
     fn text(&self) -> String {
-        table(["written"], self.files.iter().map(|path| [path.display().to_string()]))
+        table(
+            ["written"],
+            self.files.iter().map(|path| [path.display().to_string()]),
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -166,8 +192,14 @@ mod tests {
         };
         let view = StatementsView::write(&statements, directory.path()).unwrap();
         assert_eq!(view.files.len(), 3);
-        assert_eq!(std::fs::read_to_string(directory.path().join("challenge.jws")).unwrap(), "a.b.c");
-        assert_eq!(std::fs::read_to_string(directory.path().join("key-set-2.jws")).unwrap(), "k.2.x");
+        assert_eq!(
+            std::fs::read_to_string(directory.path().join("challenge.jws")).unwrap(),
+            "a.b.c"
+        );
+        assert_eq!(
+            std::fs::read_to_string(directory.path().join("key-set-2.jws")).unwrap(),
+            "k.2.x"
+        );
         assert!(!directory.path().join("approval.jws").exists());
         assert!(StatementsView::write(&Statements::default(), directory.path()).is_err());
     }

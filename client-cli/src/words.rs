@@ -1,7 +1,7 @@
 //! The words that people read for the protocol's enumerations, and the words they type for them.
 
 use clap::ValueEnum;
-use paraphe_proto::v1::{Check, Decision, DeviceState, Role, State};
+use paraphe_proto::v1::{Check, Decision, Role, State};
 
 /// `approved`, `denied`, … as in the protocol.
 pub fn state_name(state: State) -> &'static str {
@@ -26,18 +26,6 @@ pub fn decision_name(decision: Decision) -> &'static str {
         Decision::StepUpRequired => "step_up_required",
         Decision::EnrolmentRequired => "enrolment_required",
         Decision::Refused => "refused",
-    }
-}
-
-/// `active`, `quarantined`, …
-pub fn device_state_name(state: DeviceState) -> &'static str {
-    match state {
-        DeviceState::Unspecified => "unknown",
-        DeviceState::AwaitingConfirmation => "awaiting_confirmation",
-        DeviceState::Quarantined => "quarantined",
-        DeviceState::Active => "active",
-        DeviceState::Locked => "locked",
-        DeviceState::Revoked => "revoked",
     }
 }
 
@@ -114,5 +102,9 @@ impl From<ClerkCheck> for Check {
 
 /// `1 attempt`, `4 attempts`.
 pub fn count(number: u32, noun: &str) -> String {
-    if number == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("{number} {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }

@@ -117,3 +117,62 @@ fn check_offer(
     }
     Ok(offer)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use paraphe_proto::ids::DeviceId;
+    use paraphe_proto::keys::Signer as _;
+    use paraphe_proto::pin::PinPolicy;
+
+    use super::*;
+    use crate::testing::{ISS, Issuer, NOW, rng};
+
+    #[test]
+    fn an_offer_counts_for_its_own_activation_and_a_known_key_set_only() {
+        let issuer = Issuer::new();
+        let activation_id = ActivationId::random(&mut rng());
+        let offer = |activation_id, keyset_version| Offer {
+            iss: ISS.to_owned(),
+            activation_id,
+            device_id: DeviceId::random(&mut rng()),
+            nonce: [3; 32].into(),
+            pin_policy: PinPolicy::default(),
+            sas_commitment: [4; 32].into(),
+            keyset_version,
+            iat: NOW,
+            exp: NOW.plus_s(600),
+        };
+        let verdict = |offer: Offer| {
+            let checked = check_offer(&issuer.keys(), activation_id, &issuer.sign(&offer));
+            checked.map(drop).map_err(|error| error.code().to_owned())
+        };
+        assert_eq!(verdict(offer(activation_id, 1)), Ok(()));
+        let other = ActivationId::random(&mut rng());
+        assert_eq!(verdict(offer(other, 1)), Err("activation.mismatch".to_owned()));
+        assert_eq!(verdict(offer(activation_id, 2)), Err("keyset.version".to_owned()));
+    }
+
+    #[test]
+    fn a_typed_code_brings_no_issuer_and_no_root_key() {
+        let (secret, issuer) = (ActivationSecret::random(&mut rng()), Issuer::new());
+        let root_key = issuer.root.public_key().clone();
+        let invitation = Invitation::from_code(&secret.code(), ISS.to_owned(), root_key.clone()).unwrap();
+        assert_eq!(invitation.secret.activation_id(), secret.activation_id());
+        assert_eq!(
+            (invitation.issuer.as_str(), &invitation.root_key),
+            (ISS, &root_key)
+        );
+        let mistyped = Invitation::from_code("0000-0000", ISS.to_owned(), root_key);
+        assert_eq!(mistyped.err().unwrap().code(), "activation.code_malformed");
+        assert_eq!(
+            Invitation::from_uri(&secret.code()).err().unwrap().code(),
+            "activation.uri"
+        );
+    }
+}

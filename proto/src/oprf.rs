@@ -209,7 +209,7 @@ mod tests {
     /// Gives the bytes of a vector as if they were drawn.
     struct FixedRng(Vec<u8>);
 
-    impl RngCore for FixedRng {
+    impl rand_core::RngCore for FixedRng {
         fn next_u32(&mut self) -> u32 {
             rand_core::impls::next_u32_via_fill(self)
         }
@@ -223,7 +223,7 @@ mod tests {
         }
 
         fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
-            self.fill_bytes(dest);
+            rand_core::RngCore::fill_bytes(self, dest);
             Ok(())
         }
     }

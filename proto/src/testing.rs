@@ -96,5 +96,5 @@ pub(crate) fn mirror_s(signature: &[u8; 64]) -> [u8; 64] {
     let s = Scalar::from_repr(s.into()).unwrap();
     assert!(!s.is_zero_vartime());
     let mirrored = (-s).to_repr();
-    [r, mirrored.as_slice()].concat().try_into().unwrap()
+    [r, &mirrored[..]].concat().try_into().unwrap()
 }

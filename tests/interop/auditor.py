@@ -11,6 +11,7 @@ from typing import Any
 from auth import Account
 from connection import DEADLINE_S, Daemon, calling
 from evidence import Bundle
+from jose import bare_jwk
 from report import Report
 from stubs import Stubs
 
@@ -29,7 +30,6 @@ def read_statements(
         f"assertion, challenge, approval, activation, {len(found.key_sets)} key set(s)",
         "the daemon shows the auditor another assertion than the backend, or a refusal.",
     )
-    said = json.loads(found.root_jwk)
-    same = {part: said.get(part) for part in ("x", "y")} == {part: root[part] for part in ("x", "y")}
-    report.require("auditor.root", same, "the root key that init wrote", "the daemon names another root key.")
+    said = bare_jwk("auditor.root", json.loads(found.root_jwk))
+    report.require("auditor.root", said == root, "the root key that init wrote", "the daemon names another root key.")
     return Bundle(found.challenge, found.approval, found.activation, list(found.key_sets), root)

@@ -31,7 +31,7 @@ class Clerk:
         self._terminal = terminal
         self._channel = daemon.channel(terminal)
         self._session_api, self._api = stubs.session.messages, stubs.enrolment.messages
-        self._states, self._roles = stubs.step_up.messages.State, stubs.session.messages.access__pb2.Role
+        self._states, self._roles = stubs.step_up.messages.State, stubs.access.Role
         self._session = stubs.session.client(self._channel)
         self._enrolment = stubs.enrolment.client(self._channel)
 

@@ -79,6 +79,15 @@ def public_key(name: str, jwk: object) -> ECKey:
     return key
 
 
+def bare_jwk(name: str, jwk: object) -> Claims:
+    """The key itself of a published JWK, without `kid`, `use` and `alg`."""
+    if not isinstance(jwk, dict):
+        raise CheckFailed(name, f"not a JWK: {jwk!r}")
+    bare = {member: value for member, value in jwk.items() if member not in ("kid", "use", "alg")}
+    public_key(name, bare)
+    return bare
+
+
 def verify_statement(name: str, compact: str, typ: str, key: ECKey, issuer: str) -> Statement:
     """The statement, where it is one of `issuer`, of type `typ`, signed by `key`."""
     if len(compact) > MOST_BYTES:

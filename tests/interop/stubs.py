@@ -31,8 +31,9 @@ class Service:
 
 @dataclass(frozen=True)
 class Stubs:
-    """The services that clerks, backends and auditors call."""
+    """The services that clerks, backends and auditors call, and the roles."""
 
+    access: ModuleType
     session: Service
     enrolment: Service
     step_up: Service
@@ -50,7 +51,8 @@ def generate(report: Report, proto: Path, out: Path) -> Stubs:
         raise CheckFailed("stubs", "grpc_tools.protoc refuses the .proto files.")
     sys.path.insert(0, str(out))
     report.held("stubs", f"{len(sources)} .proto files of {PACKAGE} by grpcio-tools")
-    return Stubs(**{name: _service(name, service) for name, service in SERVICES.items()})
+    access = importlib.import_module(f"{PACKAGE}.access_pb2")
+    return Stubs(access, **{name: _service(name, service) for name, service in SERVICES.items()})
 
 
 def _service(module: str, service: str) -> Service:

@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.errors import ClaimError, JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from jose import ASSERTION, Claims, Statement, parse, public_key, verify_statement
+from jose import ASSERTION, Claims, Statement, bare_jwk, parse, public_key, verify_statement
 from report import CheckFailed, Report
 
 LIFETIME_S = 60
@@ -31,8 +31,8 @@ class Expected:
 
 def verify_assertion(report: Report, compact: str, jwks: Claims, expected: Expected) -> Statement:
     """Verifies signature, `alg`, `typ`, `iss`, `aud`, times and methods."""
-    keys = published_keys(report, jwks)
     _verify_with_joserfc(report, compact, jwks, expected)
+    keys = published_keys(report, jwks)
     header, _ = parse("assertion.header", compact)
     key = keys.get(str(header.get("kid")))
     if key is None:
@@ -62,7 +62,7 @@ def _published_key(entry: Claims) -> tuple[str, ECKey]:
     named = {name: entry.get(name) for name in ("use", "alg")}
     if named != {"use": "sig", "alg": "ES256"}:
         raise CheckFailed("jwks", f"a key is for {named}, not for signatures by ES256.")
-    key = public_key("jwks", {name: value for name, value in entry.items() if name not in ("kid", "use", "alg")})
+    key = public_key("jwks", bare_jwk("jwks", entry))
     if entry.get("kid") != key.thumbprint():
         raise CheckFailed("jwks", f"{entry.get('kid')} is not the thumbprint of its key.")
     return key.thumbprint(), key
@@ -72,7 +72,7 @@ def _verify_with_joserfc(report: Report, compact: str, jwks: Any, expected: Expe
     """Exactly what joserfc's manual tells a backend to write."""
     try:
         token = jwt.decode(compact, KeySet.import_key_set(jwks), algorithms=["ES256"])
-    except (JoseError, ValueError) as error:
+    except (JoseError, KeyError, ValueError) as error:
         raise CheckFailed("assertion.signature", f"joserfc refuses it: {error}") from error
     report.held("assertion.signature", f"ES256 by key {token.header['kid']} of the JWK Set")
     registry = jwt.JWTClaimsRegistry(

@@ -6,8 +6,8 @@ use clap::Subcommand;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::enrolment_client::EnrolmentClient;
 use paraphe_proto::v1::{
-    Case, ConfirmActivationRequest, CountersignRequest, Document, GetActivationRequest, GetCaseRequest, IssueActivationRequest,
-    OpenCaseRequest, RecordEvidenceRequest,
+    Case, ConfirmActivationRequest, CountersignRequest, Document, GetActivationRequest, GetCaseRequest,
+    IssueActivationRequest, OpenCaseRequest, RecordEvidenceRequest,
 };
 use serde::Serialize;
 
@@ -140,7 +140,11 @@ impl From<Case> for CaseView {
 
 impl View for CaseView {
     fn text(&self) -> String {
-        let waits = if self.countersignature_required { "a second person must countersign" } else { "" };
+        let waits = if self.countersignature_required {
+            "a second person must countersign"
+        } else {
+            ""
+        };
         let case = facts([
             ("case", self.case_id.clone()),
             ("channel", self.channel.clone()),
@@ -155,7 +159,13 @@ impl View for CaseView {
 
 fn document_text(document: &DocumentView) -> String {
     facts([
-        ("document", format!("{} {} of {}, number …{}", document.format, document.code, document.issuing_state, document.number_end)),
+        (
+            "document",
+            format!(
+                "{} {} of {}, number …{}",
+                document.format, document.code, document.issuing_state, document.number_end
+            ),
+        ),
         ("family name", document.family_name.clone()),
         ("given names", document.given_names.clone()),
         ("born", format!("{}, {}", document.birth_date, document.sex)),
@@ -172,25 +182,39 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
     let output = context.output;
     match command {
         Command::Open { channel } => {
-            let case = client(context).await?.open_case(OpenCaseRequest { channel }).await?;
+            let case = client(context)
+                .await?
+                .open_case(OpenCaseRequest { channel })
+                .await?;
             output.show(&CaseView::from(case.into_inner()))
         }
         Command::Evidence(args) => evidence(context, args).await,
         Command::Countersign { case } => {
-            let case = client(context).await?.countersign(CountersignRequest { case_id: case }).await?;
+            let case = client(context)
+                .await?
+                .countersign(CountersignRequest { case_id: case })
+                .await?;
             output.show(&CaseView::from(case.into_inner()))
         }
         Command::Activate { case } => {
-            let issued = client(context).await?.issue_activation(IssueActivationRequest { case_id: case }).await?;
+            let issued = client(context)
+                .await?
+                .issue_activation(IssueActivationRequest { case_id: case })
+                .await?;
             output.show(&IssuedView::new(issued.into_inner())?)
         }
         Command::Confirm(args) => confirm(context, args).await,
         Command::Case { case } => {
-            let case = client(context).await?.get_case(GetCaseRequest { case_id: case }).await?;
+            let case = client(context)
+                .await?
+                .get_case(GetCaseRequest { case_id: case })
+                .await?;
             output.show(&CaseView::from(case.into_inner()))
         }
         Command::Activation { activation } => {
-            let request = GetActivationRequest { activation_id: activation };
+            let request = GetActivationRequest {
+                activation_id: activation,
+            };
             let activation = client(context).await?.get_activation(request).await?;
             output.show(&ActivationView::from(activation.into_inner()))
         }
@@ -202,7 +226,11 @@ async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
     let request = RecordEvidenceRequest {
         case_id: args.case,
         mrz: mrz.trim().to_owned(),
-        checks: args.checks.into_iter().map(|check| paraphe_proto::v1::Check::from(check).into()).collect(),
+        checks: args
+            .checks
+            .into_iter()
+            .map(|check| paraphe_proto::v1::Check::from(check).into())
+            .collect(),
         accepted: !args.reject,
         birthplace: args.birthplace,
     };
@@ -215,11 +243,20 @@ async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
 /// # Errors
 /// What the daemon refuses; a wrong code names the tries left.
 pub async fn confirm(context: &Context, args: ConfirmArgs) -> Result<()> {
-    let code = prompt::secret(args.code_file.as_deref(), "Six digits on the phone", "--code-file")?;
+    let code = prompt::secret(
+        args.code_file.as_deref(),
+        "Six digits on the phone",
+        "--code-file",
+    )?;
     let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    let request = ConfirmActivationRequest { activation_id: args.activation, code: digits };
+    let request = ConfirmActivationRequest {
+        activation_id: args.activation,
+        code: digits,
+    };
     let activation = client(context).await?.confirm_activation(request).await?;
-    context.output.show(&ActivationView::from(activation.into_inner()))
+    context
+        .output
+        .show(&ActivationView::from(activation.into_inner()))
 }
 
 async fn client(context: &Context) -> Result<EnrolmentClient<AuthenticatedChannel>> {

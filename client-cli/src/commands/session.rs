@@ -29,7 +29,10 @@ struct CodeView {
 
 impl View for CodeView {
     fn text(&self) -> String {
-        format!("  Confirm on your phone. Code: {CODE}{}{CODE:#}\n", self.match_code)
+        format!(
+            "  Confirm on your phone. Code: {CODE}{}{CODE:#}\n",
+            self.match_code
+        )
     }
 }
 
@@ -87,7 +90,12 @@ pub async fn login(context: &Context, args: &LoginArgs) -> Result<()> {
         expires_at: Timestamp::from_secs(reply.expires_at),
     };
     context.home.save_session(&session)?;
-    context.output.show(&SessionView { operator: session.operator, operator_id: None, roles, expires_at: session.expires_at })
+    context.output.show(&SessionView {
+        operator: session.operator,
+        operator_id: None,
+        roles,
+        expires_at: session.expires_at,
+    })
 }
 
 /// `paraphe logout`: ends the session at the daemon and forgets it here.
@@ -111,7 +119,13 @@ pub async fn logout(context: &Context) -> Result<()> {
 pub async fn whoami(context: &Context) -> Result<()> {
     let server = context.server()?;
     let credentials = context.operator(&server.issuer)?;
-    let who = server.connect().await?.session(credentials).who_am_i(WhoAmIRequest {}).await?.into_inner();
+    let who = server
+        .connect()
+        .await?
+        .session(credentials)
+        .who_am_i(WhoAmIRequest {})
+        .await?
+        .into_inner();
     let roles = role_names(who.roles());
     context.output.show(&SessionView {
         operator: who.name,

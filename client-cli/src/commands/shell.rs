@@ -41,13 +41,21 @@ pub fn completions(context: &Context, args: &CompletionsArgs) -> Result<()> {
 /// [`Error::File`].
 pub fn man(context: &Context, args: &ManArgs) -> Result<()> {
     files::create_directory(&args.directory)?;
-    clap_mangen::generate_to(Cli::command(), &args.directory).map_err(Error::file("write man pages in", &args.directory))?;
-    context.output.say(&format!("  man pages in {}", args.directory.display()))
+    clap_mangen::generate_to(Cli::command(), &args.directory)
+        .map_err(Error::file("write man pages in", &args.directory))?;
+    context
+        .output
+        .say(&format!("  man pages in {}", args.directory.display()))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -55,7 +63,12 @@ mod tests {
     fn each_command_has_a_man_page() {
         let directory = tempfile::tempdir().unwrap();
         clap_mangen::generate_to(Cli::command(), directory.path()).unwrap();
-        for page in ["paraphe.1", "paraphe-demo.1", "paraphe-clerk-evidence.1", "paraphe-admin-operator-add.1"] {
+        for page in [
+            "paraphe.1",
+            "paraphe-demo.1",
+            "paraphe-clerk-evidence.1",
+            "paraphe-admin-operator-add.1",
+        ] {
             assert!(directory.path().join(page).exists(), "{page}");
         }
     }

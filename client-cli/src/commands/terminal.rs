@@ -28,9 +28,14 @@ struct TerminalView {
 
 impl View for TerminalView {
     fn text(&self) -> String {
-        let mut text = facts([("thumbprint", self.thumbprint.clone()), ("key", self.key_file.display().to_string())]);
+        let mut text = facts([
+            ("thumbprint", self.thumbprint.clone()),
+            ("key", self.key_file.display().to_string()),
+        ]);
         if self.new {
-            text.push_str("\n  An administrator registers it: paraphe admin terminal add THUMBPRINT --label \"…\"\n");
+            text.push_str(
+                "\n  An administrator registers it: paraphe admin terminal add THUMBPRINT --label \"…\"\n",
+            );
         }
         text
     }
@@ -51,15 +56,24 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if exists && home::read_key(&path)?.public_key() != key.public_key() {
         return Err(Error::Forbidden {
             code: "terminal.exists",
-            message: format!("This terminal has another key already: {}. Move it away first.", path.display()),
+            message: format!(
+                "This terminal has another key already: {}. Move it away first.",
+                path.display()
+            ),
         });
     }
     if !exists {
         context.home.create()?;
-        let pem = key.to_pkcs8_pem().map_err(|error| Error::other(error.code(), error.to_string()))?;
+        let pem = key
+            .to_pkcs8_pem()
+            .map_err(|error| Error::other(error.code(), error.to_string()))?;
         files::write_private_new(&path, pem.as_bytes())?;
     }
-    context.output.show(&TerminalView { thumbprint: key.public_key().thumbprint(), key_file: path, new: !exists })
+    context.output.show(&TerminalView {
+        thumbprint: key.public_key().thumbprint(),
+        key_file: path,
+        new: !exists,
+    })
 }
 
 /// A fresh P-256 key.

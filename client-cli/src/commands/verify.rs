@@ -55,19 +55,38 @@ pub struct ReportView<'a> {
 
 impl<'a> From<&'a Report> for ReportView<'a> {
     fn from(report: &'a Report) -> Self {
-        ReportView { verified: report.failure.is_none(), report }
+        ReportView {
+            verified: report.failure.is_none(),
+            report,
+        }
     }
 }
 
 impl View for ReportView<'_> {
     fn text(&self) -> String {
-        let held = self.report.checks.iter().map(|check| ["✓".to_owned(), check.name.to_owned(), check.holds.clone()]);
-        let failed = self.report.failure.iter().map(|failure| ["✗".to_owned(), failure.name.to_owned(), failure.why.clone()]);
+        let held = self
+            .report
+            .checks
+            .iter()
+            .map(|check| ["✓".to_owned(), check.name.to_owned(), check.holds.clone()]);
+        let failed = self
+            .report
+            .failure
+            .iter()
+            .map(|failure| ["✗".to_owned(), failure.name.to_owned(), failure.why.clone()]);
         let table = table(["", "check", "what holds"], held.chain(failed));
         let verdict = match (&self.report.failure, &self.report.assertion) {
             (None, Some(claims)) => {
-                let titles: Vec<&str> = claims.authorization_details.iter().map(|detail| detail.title.as_str()).collect();
-                format!("  {GOOD}Verified:{GOOD:#} “{}”, approved {}\n", titles.join("”, “"), time_text(claims.auth_time))
+                let titles: Vec<&str> = claims
+                    .authorization_details
+                    .iter()
+                    .map(|detail| detail.title.as_str())
+                    .collect();
+                format!(
+                    "  {GOOD}Verified:{GOOD:#} “{}”, approved {}\n",
+                    titles.join("”, “"),
+                    time_text(claims.auth_time)
+                )
             }
             _ => format!("  {BAD}Not verified.{BAD:#}\n"),
         };
@@ -98,7 +117,11 @@ async fn read_jwks(context: &Context, source: &str) -> Result<String> {
         return Ok(files::read(Path::new(source))?.to_string());
     };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let path = if path.is_empty() { jwks::PATH.to_owned() } else { format!("/{path}") };
+    let path = if path.is_empty() {
+        jwks::PATH.to_owned()
+    } else {
+        format!("/{path}")
+    };
     let server = Server::from_options(Some(&format!("https://{authority}")), context.ca_file(), None)?;
     jwks::fetch(server.channel().await?, &path).await
 }
@@ -125,5 +148,6 @@ fn evidence(args: &Args) -> Result<Option<Evidence>> {
 /// [`Error::Invalid`] when it holds none.
 pub fn root_key(path: &Path) -> Result<PublicKey> {
     let json = files::read(path)?;
-    PublicKey::from_jwk_json(&json).map_err(|error| Error::invalid(error.code(), format!("{}: {error}.", path.display())))
+    PublicKey::from_jwk_json(&json)
+        .map_err(|error| Error::invalid(error.code(), format!("{}: {error}.", path.display())))
 }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use paraphe_proto::time::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -41,8 +40,6 @@ pub struct FirstAdministrator {
     pub operator: String,
     /// Content of the QR code.
     pub uri: String,
-    /// When the activation ends.
-    pub expires_at: Timestamp,
 }
 
 /// A `paraphed` binary with its configuration.
@@ -68,7 +65,11 @@ impl Daemon {
     /// # Errors
     /// [`Error::Usage`] when there is no such binary.
     pub fn new(binary: Option<&Path>, config: PathBuf) -> Result<Self> {
-        let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("paraphed"));
+        let beside = || {
+            std::env::current_exe()
+                .ok()
+                .map(|own| own.with_file_name("paraphed"))
+        };
         let binary = binary.map(Path::to_owned).or_else(beside).unwrap_or_default();
         if !binary.is_file() {
             return Err(Error::Usage(format!(
@@ -84,11 +85,22 @@ impl Daemon {
     /// # Errors
     /// What it prints on standard error.
     pub async fn init(&self) -> Result<Initialised> {
-        let done = self.command("init").args(["--development-tls", "--json"]).output().await.map_err(self.cannot_run())?;
+        let done = self
+            .command("init")
+            .args(["--development-tls", "--json"])
+            .output()
+            .await
+            .map_err(self.cannot_run())?;
         let said = String::from_utf8_lossy(&done.stderr);
-        ensure(done.status.success(), || format!("paraphed init: {} ({})", said.trim(), done.status))?;
-        serde_json::from_slice(&done.stdout)
-            .map_err(|error| Error::other("demo.init", format!("paraphed init printed something else than announced: {error}.")))
+        ensure(done.status.success(), || {
+            format!("paraphed init: {} ({})", said.trim(), done.status)
+        })?;
+        serde_json::from_slice(&done.stdout).map_err(|error| {
+            Error::other(
+                "demo.init",
+                format!("paraphed init printed something else than announced: {error}."),
+            )
+        })
     }
 
     /// `paraphed serve`, until it listens. Its log goes to `paraphed.log` beside the configuration.
@@ -97,7 +109,11 @@ impl Daemon {
     /// When it ends or prints something else before it listens.
     pub async fn serve(&self) -> Result<Running> {
         let log = self.config.with_file_name("paraphed.log");
-        let file = std::fs::File::options().append(true).create(true).open(&log).map_err(Error::file("write", &log))?;
+        let file = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .map_err(Error::file("write", &log))?;
         let mut process = self
             .command("serve")
             .stdout(Stdio::piped())
@@ -110,16 +126,30 @@ impl Daemon {
         };
         let mut line = String::new();
         let mut stdout = BufReader::new(stdout);
-        stdout.read_line(&mut line).await.map_err(|error| Error::other("demo.serve", format!("paraphed cannot be read: {error}.")))?;
-        let address = line.trim().strip_prefix(LISTENING).ok_or_else(|| did_not_listen(&line, &log))?;
+        stdout
+            .read_line(&mut line)
+            .await
+            .map_err(|error| Error::other("demo.serve", format!("paraphed cannot be read: {error}.")))?;
+        let address = line
+            .trim()
+            .strip_prefix(LISTENING)
+            .ok_or_else(|| did_not_listen(&line, &log))?;
         // Kept open: a daemon that prints more must not fail.
         process.stdout = Some(stdout.into_inner());
-        Ok(Running { process, pid, address: address.to_owned() })
+        Ok(Running {
+            process,
+            pid,
+            address: address.to_owned(),
+        })
     }
 
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg(verb).arg("--config").arg(&self.config).stdin(Stdio::null());
+        command
+            .arg(verb)
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null());
         command
     }
 
@@ -131,7 +161,10 @@ impl Daemon {
 fn did_not_listen(line: &str, log: &Path) -> Error {
     let log = std::fs::read_to_string(log).unwrap_or_default();
     let last = log.lines().next_back().unwrap_or_default();
-    Error::other("demo.serve", format!("paraphed does not listen: {} {last}", line.trim()))
+    Error::other(
+        "demo.serve",
+        format!("paraphed does not listen: {} {last}", line.trim()),
+    )
 }
 
 impl Running {
@@ -150,12 +183,23 @@ impl Running {
 /// # Errors
 /// When it does not, in 20 s.
 pub async fn stop(mut process: Child) -> Result<()> {
-    let pid = process.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let pid = process
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| Error::other("demo.stop", "paraphed ended before it was asked to."))?;
-    kill_process(pid, Signal::TERM).map_err(|error| Error::other("demo.stop", format!("paraphed cannot be stopped: {error}.")))?;
+    kill_process(pid, Signal::TERM)
+        .map_err(|error| Error::other("demo.stop", format!("paraphed cannot be stopped: {error}.")))?;
     let ended = tokio::time::timeout(STOP_LIMIT, process.wait()).await;
     let status = ended
-        .map_err(|_| Error::other("demo.stop", format!("paraphed still runs {} s after SIGTERM.", STOP_LIMIT.as_secs())))?
+        .map_err(|_| {
+            Error::other(
+                "demo.stop",
+                format!("paraphed still runs {} s after SIGTERM.", STOP_LIMIT.as_secs()),
+            )
+        })?
         .map_err(|error| Error::other("demo.stop", error.to_string()))?;
-    ensure(status.success(), || format!("paraphed ended with {status} after SIGTERM."))
+    ensure(status.success(), || {
+        format!("paraphed ended with {status} after SIGTERM.")
+    })
 }

@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use paraphe_companion::{Activation, Argon2Cost, Event, FinalState, Invitation, Phone, Receipt, Server, Shown};
+use paraphe_companion::{
+    Activation, Argon2Cost, Event, FinalState, Invitation, Phone, Receipt, Server, Shown,
+};
 use paraphe_proto::v1::HistoryEntry;
 use rand_core::RngCore as _;
 use tokio::sync::mpsc;
@@ -39,15 +41,32 @@ impl Handset {
     ///
     /// # Errors
     /// What the daemon refuses.
-    pub async fn activate(directory: PathBuf, title: &'static str, uri: &str, server: &Server) -> Result<(Self, SixDigits)> {
+    pub async fn activate(
+        directory: PathBuf,
+        title: &'static str,
+        uri: &str,
+        server: &Server,
+    ) -> Result<(Self, SixDigits)> {
         let keystore = handset::keystore(&directory)?;
         let mut rng = edge::random();
-        let mut activation = Activation::begin(&directory, keystore, Invitation::from_uri(uri)?, server, &mut rng).await?;
+        let mut activation =
+            Activation::begin(&directory, keystore, Invitation::from_uri(uri)?, server, &mut rng).await?;
         let pin = choose_pin(&activation)?;
-        let activated = activation.finish(server, &pin, Argon2Cost::DEFAULT, &mut rng).await?;
-        let digits =
-            SixDigits { six_digits: activated.sas.to_string(), confirmation_required: activated.confirmation_required };
-        Ok((Handset { title, phone: Arc::new(activated.phone), pin }, digits))
+        let activated = activation
+            .finish(server, &pin, Argon2Cost::DEFAULT, &mut rng)
+            .await?;
+        let digits = SixDigits {
+            six_digits: activated.sas.to_string(),
+            confirmation_required: activated.confirmation_required,
+        };
+        Ok((
+            Handset {
+                title,
+                phone: Arc::new(activated.phone),
+                pin,
+            },
+            digits,
+        ))
     }
 
     /// `dev_…`
@@ -81,7 +100,10 @@ impl Handset {
         // The stream is open once the daemon has sent what was pending.
         match events.receive().await? {
             Event::CaughtUp => Ok(events),
-            other => Err(Error::other("demo.unexpected", format!("the phone's stream begins with {other:?}."))),
+            other => Err(Error::other(
+                "demo.unexpected",
+                format!("the phone's stream begins with {other:?}."),
+            )),
         }
     }
 
@@ -96,7 +118,9 @@ impl Handset {
                 return Ok(shown);
             }
         }
-        Err(Error::NotFound(format!("{challenge_id} does not wait on the phone.")))
+        Err(Error::NotFound(format!(
+            "{challenge_id} does not wait on the phone."
+        )))
     }
 
     /// The owner types the page's code and the PIN; the challenge must end as approved.
@@ -105,8 +129,13 @@ impl Handset {
     /// What the daemon refuses.
     pub async fn approve(&self, server: &Server, shown: &Shown, match_code: &str) -> Result<Receipt> {
         let code = shown.match_digits().map(|_| match_code);
-        let receipt = self.phone.approve(server, shown, code, &self.pin, &mut edge::random()).await?;
-        ensure(receipt.state == FinalState::Approved, || format!("the challenge ended as {}.", receipt.state))?;
+        let receipt = self
+            .phone
+            .approve(server, shown, code, &self.pin, &mut edge::random())
+            .await?;
+        ensure(receipt.state == FinalState::Approved, || {
+            format!("the challenge ended as {}.", receipt.state)
+        })?;
         Ok(receipt)
     }
 
@@ -116,7 +145,10 @@ impl Handset {
     /// When the wrong PIN is taken for the right one, and what the daemon refuses.
     pub async fn mistype(&self, server: &Server, shown: &Shown, match_code: &str) -> Result<u32> {
         let code = shown.match_digits().map(|_| match_code);
-        let answer = self.phone.approve(server, shown, code, &mistyped(&self.pin), &mut edge::random()).await;
+        let answer = self
+            .phone
+            .approve(server, shown, code, &mistyped(&self.pin), &mut edge::random())
+            .await;
         match answer {
             Err(paraphe_companion::Error::WrongPin { attempts_left, .. }) => Ok(attempts_left),
             Err(other) => Err(other.into()),
@@ -130,7 +162,9 @@ impl Handset {
     /// What the daemon refuses.
     pub async fn refuse(&self, server: &Server, shown: &Shown) -> Result<Receipt> {
         let receipt = self.phone.refuse(server, shown).await?;
-        ensure(receipt.state == FinalState::Denied, || format!("the challenge ended as {}.", receipt.state))?;
+        ensure(receipt.state == FinalState::Denied, || {
+            format!("the challenge ended as {}.", receipt.state)
+        })?;
         Ok(receipt)
     }
 
@@ -167,7 +201,9 @@ impl Events {
             if let Event::Pending(pending) = self.receive().await? {
                 let shown = pending.challenge?;
                 let id = shown.challenge_id().to_string();
-                ensure(id == challenge_id, || format!("the phone was sent {id}, not {challenge_id}."))?;
+                ensure(id == challenge_id, || {
+                    format!("the phone was sent {id}, not {challenge_id}.")
+                })?;
                 return Ok(shown);
             }
         }
@@ -195,7 +231,11 @@ impl Drop for Events {
 
 type Sender = mpsc::Sender<std::result::Result<Event, paraphe_companion::Error>>;
 
-async fn forward(phone: &Phone, server: &Server, sender: &Sender) -> std::result::Result<(), paraphe_companion::Error> {
+async fn forward(
+    phone: &Phone,
+    server: &Server,
+    sender: &Sender,
+) -> std::result::Result<(), paraphe_companion::Error> {
     let mut watch = phone.watch(server).await?;
     while let Some(event) = watch.next().await? {
         if sender.send(Ok(event)).await.is_err() {
@@ -226,7 +266,12 @@ fn mistyped(pin: &str) -> Zeroizing<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 

@@ -29,13 +29,15 @@ pub fn write(folder: &Folder, house: &House, bought: &Bought, others: &Others, p
         "root_thumbprint": house.root.thumbprint(),
         "purchases": purchases(bought, others),
     });
-    let text = serde_json::to_string_pretty(&summary).map_err(|error| Error::other("demo.keep", error.to_string()))?;
+    let text = serde_json::to_string_pretty(&summary)
+        .map_err(|error| Error::other("demo.keep", error.to_string()))?;
     files::write_public(&folder.path("summary.json"), &format!("{text}\n"))
 }
 
 fn purchases(bought: &Bought, others: &Others) -> Vec<serde_json::Value> {
-    let entry = |purchase: &Purchase| {
-        json!({ "challenge_id": purchase.challenge_id, "reference": purchase.course.reference, "state": state_name(purchase.state) })
-    };
-    std::iter::once(&bought.purchase).chain(&others.purchases).map(entry).collect()
+    let entry = |purchase: &Purchase| json!({ "challenge_id": purchase.challenge_id, "reference": purchase.course.reference, "state": state_name(purchase.state) });
+    std::iter::once(&bought.purchase)
+        .chain(&others.purchases)
+        .map(entry)
+        .collect()
 }

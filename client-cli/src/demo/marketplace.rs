@@ -6,7 +6,9 @@ use std::sync::Arc;
 use paraphe_proto::keys::{Signer as _, SoftwareKey};
 use paraphe_proto::v1::parameter_value::Kind;
 use paraphe_proto::v1::step_up_client::StepUpClient;
-use paraphe_proto::v1::{Money, ParameterValue, RegisterRelyingPartyRequest, RequestRequest, RequestResponse};
+use paraphe_proto::v1::{
+    Money, ParameterValue, RegisterRelyingPartyRequest, RequestRequest, RequestResponse,
+};
 
 use super::opening::House;
 use super::staff::Operator;
@@ -53,7 +55,8 @@ pub struct Course {
 pub async fn register(stage: &Stage, house: &House, administrator: &Operator) -> Result<Marketplace> {
     stage.step("register the marketplace as a backend")?;
     let key = Arc::new(new_key()?);
-    let jwk = serde_json::to_string(&key.public_key().to_jwk()).map_err(|error| Error::other("demo.jwk", error.to_string()))?;
+    let jwk = serde_json::to_string(&key.public_key().to_jwk())
+        .map_err(|error| Error::other("demo.jwk", error.to_string()))?;
     let request = RegisterRelyingPartyRequest {
         relying_party_id: ID.to_owned(),
         display_name: NAME.to_owned(),
@@ -62,16 +65,31 @@ pub async fn register(stage: &Stage, house: &House, administrator: &Operator) ->
         actions: vec![ACTION.to_owned()],
         ..RegisterRelyingPartyRequest::default()
     };
-    let registered = house.connection.admin(administrator.credentials.clone()).register_relying_party(request).await?.into_inner();
-    stage.fact("backend", format!("{} ({})", registered.display_name, registered.relying_party_id))?;
+    let registered = house
+        .connection
+        .admin(administrator.credentials.clone())
+        .register_relying_party(request)
+        .await?
+        .into_inner();
+    stage.fact(
+        "backend",
+        format!("{} ({})", registered.display_name, registered.relying_party_id),
+    )?;
     stage.fact("may ask for", registered.actions.join(", "))?;
-    Ok(Marketplace { key, issuer: house.initialised.issuer.clone() })
+    Ok(Marketplace {
+        key,
+        issuer: house.initialised.issuer.clone(),
+    })
 }
 
 impl Marketplace {
     /// `StepUp` as this backend.
     pub fn step_up(&self, connection: &Connection) -> StepUpClient<AuthenticatedChannel> {
-        let credentials = Credentials::Account { id: ID.to_owned(), key: Arc::clone(&self.key), issuer: self.issuer.clone() };
+        let credentials = Credentials::Account {
+            id: ID.to_owned(),
+            key: Arc::clone(&self.key),
+            issuer: self.issuer.clone(),
+        };
         connection.step_up(credentials)
     }
 
@@ -79,7 +97,13 @@ impl Marketplace {
     ///
     /// # Errors
     /// What the daemon refuses.
-    pub async fn request(&self, connection: &Connection, subject: &str, course: &Course, lifetime_s: u32) -> Result<RequestResponse> {
+    pub async fn request(
+        &self,
+        connection: &Connection,
+        subject: &str,
+        course: &Course,
+        lifetime_s: u32,
+    ) -> Result<RequestResponse> {
         let request = RequestRequest {
             idempotency_key: course.reference.to_owned(),
             subject: subject.to_owned(),
@@ -100,7 +124,10 @@ impl Course {
     }
 
     fn money(&self) -> Money {
-        Money { minor_units: self.price_cents, currency: "EUR".to_owned() }
+        Money {
+            minor_units: self.price_cents,
+            currency: "EUR".to_owned(),
+        }
     }
 
     fn parameters(&self) -> HashMap<String, ParameterValue> {
@@ -111,7 +138,10 @@ impl Course {
             ("session", Kind::Date(self.session.to_owned())),
             ("reference", Kind::Text(self.reference.to_owned())),
         ];
-        named.into_iter().map(|(name, kind)| (name.to_owned(), ParameterValue { kind: Some(kind) })).collect()
+        named
+            .into_iter()
+            .map(|(name, kind)| (name.to_owned(), ParameterValue { kind: Some(kind) }))
+            .collect()
     }
 
     /// The marketplace's page while it waits for the phone.

@@ -49,6 +49,14 @@ async fn story(stage: &Stage, folder: &Folder, daemon: &Daemon, args: &Args) -> 
     if args.keep.is_some() {
         keepsakes::write(folder, &house, &bought, &others, &proof)?;
     }
-    restart::play(stage, daemon, house, &marketplace, &person, (&bought, &mut others)).await?;
+    restart::play(
+        stage,
+        daemon,
+        house,
+        &marketplace,
+        &person,
+        (&bought, &mut others),
+    )
+    .await?;
     summary::show(stage, &bought, &others, &proof, args.keep.as_deref())
 }

@@ -32,7 +32,11 @@ pub async fn play(stage: &Stage, daemon: &Daemon) -> Result<House> {
     stage.step("initialise the daemon")?;
     let initialised = daemon.init().await?;
     let root = root_key(&initialised.root_public_key_file)?;
-    let names: Vec<&str> = initialised.administrators.iter().map(|first| first.operator.as_str()).collect();
+    let names: Vec<&str> = initialised
+        .administrators
+        .iter()
+        .map(|first| first.operator.as_str())
+        .collect();
     stage.fact("issuer", &*initialised.issuer)?;
     stage.fact("root key", root.thumbprint())?;
     stage.fact("administrators", names.join(", "))?;
@@ -41,7 +45,13 @@ pub async fn play(stage: &Stage, daemon: &Daemon) -> Result<House> {
     let server = serve(stage, daemon, &initialised).await?;
     let connection = server.connect().await?;
     let phones = handset::connect(&server).await?;
-    Ok(House { initialised, server, connection, phones, root })
+    Ok(House {
+        initialised,
+        server,
+        connection,
+        phones,
+        root,
+    })
 }
 
 /// Starts the daemon and waits until it says that it serves (gRPC health).
@@ -55,9 +65,13 @@ pub async fn serve(stage: &Stage, daemon: &Daemon, initialised: &Initialised) ->
     stage.fact("listens on", running.address.clone())?;
     stage.watch_daemon(running.process);
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel().await?);
-    let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
+    let request = tonic_health::pb::HealthCheckRequest {
+        service: String::new(),
+    };
     let status = health.check(request).await?.into_inner().status();
-    super::stage::ensure(status == tonic_health::ServingStatus::Serving.into(), || format!("its health is {status:?}."))?;
+    super::stage::ensure(status == tonic_health::ServingStatus::Serving.into(), || {
+        format!("its health is {status:?}.")
+    })?;
     stage.good("TLS on loopback, gRPC health: serving")?;
     Ok(server)
 }

@@ -50,10 +50,17 @@ impl Folder {
     /// [`Error::Forbidden`] when `keep` holds anything, [`Error::File`].
     pub fn prepare(keep: Option<&Path>) -> Result<Self> {
         let folder = match keep {
-            Some(root) => Folder { root: empty_directory(root)?, _temporary: None },
+            Some(root) => Folder {
+                root: empty_directory(root)?,
+                _temporary: None,
+            },
             None => {
-                let temporary = tempfile::tempdir().map_err(Error::file("create a folder in", &std::env::temp_dir()))?;
-                Folder { root: temporary.path().to_owned(), _temporary: Some(temporary) }
+                let temporary =
+                    tempfile::tempdir().map_err(Error::file("create a folder in", &std::env::temp_dir()))?;
+                Folder {
+                    root: temporary.path().to_owned(),
+                    _temporary: Some(temporary),
+                }
             }
         };
         for directory in ["keys", "tls", "phones", "statements"] {
@@ -82,7 +89,10 @@ fn empty_directory(path: &Path) -> Result<PathBuf> {
     if entries.next().is_some() {
         return Err(Error::Forbidden {
             code: "demo.not_empty",
-            message: format!("{} is not empty: name a folder that is, or none yet.", path.display()),
+            message: format!(
+                "{} is not empty: name a folder that is, or none yet.",
+                path.display()
+            ),
         });
     }
     Ok(root)
@@ -90,7 +100,12 @@ fn empty_directory(path: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -98,8 +113,14 @@ mod tests {
     fn a_kept_folder_is_never_mixed_with_what_is_there() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("paraphe.db"), "mine").unwrap();
-        assert_eq!(Folder::prepare(Some(directory.path())).err().unwrap().code(), "demo.not_empty");
-        assert_eq!(std::fs::read(directory.path().join("paraphe.db")).unwrap(), b"mine");
+        assert_eq!(
+            Folder::prepare(Some(directory.path())).err().unwrap().code(),
+            "demo.not_empty"
+        );
+        assert_eq!(
+            std::fs::read(directory.path().join("paraphe.db")).unwrap(),
+            b"mine"
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use paraphe_proto::v1::{GetStatementsRequest, Statements};
 use super::marketplace;
 use super::opening::House;
 use super::purchases::Bought;
-use super::stage::{Stage, ensure};
 use super::staff::Operator;
+use super::stage::{Stage, ensure};
 use crate::commands::demo::Tamper;
 use crate::commands::terminal::new_key;
 use crate::error::{Error, Result};
@@ -21,8 +21,6 @@ use crate::{edge, jwks};
 pub struct Proof {
     /// The JWK Set as published.
     pub jwks: String,
-    /// The assertion.
-    pub assertion: String,
     /// The statements behind it.
     pub statements: Statements,
     /// Time of the verification.
@@ -35,7 +33,13 @@ pub struct Proof {
 ///
 /// # Errors
 /// When a check fails; the step and the check are named.
-pub async fn verify(stage: &Stage, house: &House, auditor: &Operator, bought: &Bought, tamper: Option<Tamper>) -> Result<Proof> {
+pub async fn verify(
+    stage: &Stage,
+    house: &House,
+    auditor: &Operator,
+    bought: &Bought,
+    tamper: Option<Tamper>,
+) -> Result<Proof> {
     stage.act("Act 5: the proof")?;
     stage.step("fetch the daemon's published keys")?;
     let mut keys = jwks::fetch(house.server.channel().await?, jwks::PATH).await?;
@@ -63,11 +67,18 @@ pub async fn verify(stage: &Stage, house: &House, auditor: &Operator, bought: &B
 
     stage.step("verify the approval behind it")?;
     let statements = statements(house, auditor, bought).await?;
-    ensure(statements.assertion == inputs.assertion, || "the auditor holds another assertion than the marketplace.".to_owned())?;
+    ensure(statements.assertion == inputs.assertion, || {
+        "the auditor holds another assertion than the marketplace.".to_owned()
+    })?;
     inputs.evidence = Some(evidence(house, &statements)?);
     let report = verify_offline(&inputs);
     tell(stage, &report, checked)?;
-    Ok(Proof { jwks: inputs.jwks, assertion: inputs.assertion, statements, at: inputs.at, checks: report.checks.len() })
+    Ok(Proof {
+        jwks: inputs.jwks,
+        statements,
+        at: inputs.at,
+        checks: report.checks.len(),
+    })
 }
 
 /// Tells what held, after the first `known` checks; fails with the check that did not.
@@ -80,20 +91,37 @@ fn tell(stage: &Stage, report: &Report, known: usize) -> Result<()> {
 
 /// The assertion is about this person and this purchase.
 fn compare(report: &Report, bought: &Bought) -> Result<()> {
-    let claims = report.assertion.as_ref().ok_or_else(|| Error::other("demo.unexpected", "there is no assertion."))?;
-    ensure(claims.sub.to_string() == bought.subject, || format!("the assertion is about {}.", claims.sub))?;
-    ensure(claims.txn.to_string() == bought.purchase.challenge_id, || format!("the assertion is about {}.", claims.txn))
+    let claims = report
+        .assertion
+        .as_ref()
+        .ok_or_else(|| Error::other("demo.unexpected", "there is no assertion."))?;
+    ensure(claims.sub.to_string() == bought.subject, || {
+        format!("the assertion is about {}.", claims.sub)
+    })?;
+    ensure(claims.txn.to_string() == bought.purchase.challenge_id, || {
+        format!("the assertion is about {}.", claims.txn)
+    })
 }
 
 /// What the auditor (the first administrator is one) reads. An assertion that was minted is kept with its approval.
 async fn statements(house: &House, auditor: &Operator, bought: &Bought) -> Result<Statements> {
-    let request = GetStatementsRequest { challenge_id: bought.purchase.challenge_id.clone() };
-    Ok(house.connection.admin(auditor.credentials.clone()).get_statements(request).await?.into_inner())
+    let request = GetStatementsRequest {
+        challenge_id: bought.purchase.challenge_id.clone(),
+    };
+    Ok(house
+        .connection
+        .admin(auditor.credentials.clone())
+        .get_statements(request)
+        .await?
+        .into_inner())
 }
 
 fn evidence(house: &House, statements: &Statements) -> Result<Evidence> {
-    let root = PublicKey::from_jwk_json(&statements.root_jwk).map_err(|error| Error::other(error.code(), error.to_string()))?;
-    ensure(root == house.root, || "the daemon names another root key than the one of `paraphed init`.".to_owned())?;
+    let root = PublicKey::from_jwk_json(&statements.root_jwk)
+        .map_err(|error| Error::other(error.code(), error.to_string()))?;
+    ensure(root == house.root, || {
+        "the daemon names another root key than the one of `paraphed init`.".to_owned()
+    })?;
     Ok(Evidence {
         challenge: statements.challenge.clone(),
         approval: statements.approval.clone(),
@@ -113,7 +141,8 @@ fn other_keys(stage: &Stage) -> Result<String> {
 /// `--tamper assertion`: one byte of what was approved is another one, everything else is as signed.
 fn cheaper(stage: &Stage, assertion: &str) -> Result<String> {
     stage.say("--tamper assertion: the price in the assertion is altered")?;
-    altered_price(assertion).ok_or_else(|| Error::other("demo.tamper", "the assertion shows no price to alter."))
+    altered_price(assertion)
+        .ok_or_else(|| Error::other("demo.tamper", "the assertion shows no price to alter."))
 }
 
 fn altered_price(assertion: &str) -> Option<String> {
@@ -126,7 +155,12 @@ fn altered_price(assertion: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 

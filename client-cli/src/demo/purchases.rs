@@ -21,9 +21,24 @@ const WELDING: Course = Course {
     session: "2027-01-11",
     reference: "CM-2026-004217",
 };
-const TRUCK: Course = Course { title: "Truck driving licence", price_cents: 285_000, reference: "CM-2026-004218", ..WELDING };
-const ENGLISH: Course = Course { title: "English for logistics", price_cents: 96_000, reference: "CM-2026-004219", ..WELDING };
-const FORKLIFT: Course = Course { title: "Forklift, categories 1 and 3", price_cents: 62_500, reference: "CM-2026-004220", ..WELDING };
+const TRUCK: Course = Course {
+    title: "Truck driving licence",
+    price_cents: 285_000,
+    reference: "CM-2026-004218",
+    ..WELDING
+};
+const ENGLISH: Course = Course {
+    title: "English for logistics",
+    price_cents: 96_000,
+    reference: "CM-2026-004219",
+    ..WELDING
+};
+const FORKLIFT: Course = Course {
+    title: "Forklift, categories 1 and 3",
+    price_cents: 62_500,
+    reference: "CM-2026-004220",
+    ..WELDING
+};
 
 /// One purchase and how it ended.
 pub struct Purchase {
@@ -51,8 +66,6 @@ pub struct Bought {
 pub struct Others {
     /// All purchases but the first, in order.
     pub purchases: Vec<Purchase>,
-    /// Cursor of the last verdict.
-    pub cursor: String,
     /// The marketplace's watch, still open.
     pub verdicts: Verdicts,
     /// The phone's stream, still open.
@@ -70,8 +83,16 @@ impl Verdicts {
     /// # Errors
     /// What the daemon refuses.
     pub async fn open(house: &House, marketplace: &Marketplace, cursor: &str) -> Result<Self> {
-        let request = WatchRequest { cursor: cursor.to_owned() };
-        Ok(Verdicts { stream: marketplace.step_up(&house.connection).watch(request).await?.into_inner() })
+        let request = WatchRequest {
+            cursor: cursor.to_owned(),
+        };
+        Ok(Verdicts {
+            stream: marketplace
+                .step_up(&house.connection)
+                .watch(request)
+                .await?
+                .into_inner(),
+        })
     }
 
     /// The next verdict.
@@ -86,9 +107,17 @@ impl Verdicts {
     /// The next verdict, which must be about this challenge and have this state.
     async fn expect(&mut self, challenge_id: &str, state: State) -> Result<Verdict> {
         let verdict = self.next().await?;
-        ensure(verdict.challenge_id == challenge_id && verdict.state() == state, || {
-            format!("the verdict is {} on {}, not {} on {challenge_id}.", state_name(verdict.state()), verdict.challenge_id, state_name(state))
-        })?;
+        ensure(
+            verdict.challenge_id == challenge_id && verdict.state() == state,
+            || {
+                format!(
+                    "the verdict is {} on {}, not {} on {challenge_id}.",
+                    state_name(verdict.state()),
+                    verdict.challenge_id,
+                    state_name(state)
+                )
+            },
+        )?;
         Ok(verdict)
     }
 }
@@ -97,14 +126,21 @@ impl Verdicts {
 ///
 /// # Errors
 /// When anything is not as it should be.
-pub async fn approve(stage: &Stage, house: &House, marketplace: &Marketplace, person: &Handset) -> Result<Bought> {
+pub async fn approve(
+    stage: &Stage,
+    house: &House,
+    marketplace: &Marketplace,
+    person: &Handset,
+) -> Result<Bought> {
     stage.act("Act 4: a course is bought")?;
     let subject = check(stage, house, marketplace).await?;
     let mut verdicts = Verdicts::open(house, marketplace, "").await?;
     let mut events = person.watch(&house.phones).await?;
 
     stage.step("ask for a confirmation")?;
-    let asked = marketplace.request(&house.connection, &subject, &WELDING, LIFETIME_S).await?;
+    let asked = marketplace
+        .request(&house.connection, &subject, &WELDING, LIFETIME_S)
+        .await?;
     stage.fact("challenge", &*asked.challenge_id)?;
     stage.picture(&WELDING.page(&asked.match_code))?;
 
@@ -113,20 +149,43 @@ pub async fn approve(stage: &Stage, house: &House, marketplace: &Marketplace, pe
     stage.picture(&person.screen(&shown))?;
     let rows = &shown.document().rows;
     for text in [WELDING.title, WELDING.provider, WELDING.reference] {
-        ensure(rows.iter().any(|row| row.value.contains(text)), || format!("the document does not show “{text}”."))?;
+        ensure(rows.iter().any(|row| row.value.contains(text)), || {
+            format!("the document does not show “{text}”.")
+        })?;
     }
     stage.good("signed by the daemon for this phone; nothing else is shown")?;
 
     stage.step("approve with the page's code and the PIN")?;
     let receipt = person.approve(&house.phones, &shown, &asked.match_code).await?;
-    stage.good(&format!("approved; {} left", count(receipt.attempts_left, "attempt")))?;
+    stage.good(&format!(
+        "approved; {} left",
+        count(receipt.attempts_left, "attempt")
+    ))?;
 
     stage.step("deliver the assertion to the marketplace")?;
     let verdict = verdicts.expect(&asked.challenge_id, State::Approved).await?;
-    ensure(!verdict.assertion.is_empty(), || "the verdict carries no assertion.".to_owned())?;
-    stage.fact("verdict", format!("{}, order {}", state_name(verdict.state()), verdict.idempotency_key))?;
-    let purchase = Purchase { course: WELDING, challenge_id: asked.challenge_id, state: State::Approved };
-    Ok(Bought { purchase, subject, assertion: verdict.assertion, cursor: verdict.cursor })
+    ensure(!verdict.assertion.is_empty(), || {
+        "the verdict carries no assertion.".to_owned()
+    })?;
+    stage.fact(
+        "verdict",
+        format!(
+            "{}, order {}",
+            state_name(verdict.state()),
+            verdict.idempotency_key
+        ),
+    )?;
+    let purchase = Purchase {
+        course: WELDING,
+        challenge_id: asked.challenge_id,
+        state: State::Approved,
+    };
+    Ok(Bought {
+        purchase,
+        subject,
+        assertion: verdict.assertion,
+        cursor: verdict.cursor,
+    })
 }
 
 /// Whether the action needs a step-up; the marketplace names the person by identity and gets a subject of its own.
@@ -138,9 +197,19 @@ async fn check(stage: &Stage, house: &House, marketplace: &Marketplace) -> Resul
         birth_date: "1974-08-12".to_owned(),
         birthplace: String::new(),
     };
-    let request = CheckRequest { person: Some(Person::Identity(identity)), action: ACTION.to_owned(), session_acr: "eidas1".to_owned() };
-    let reply = marketplace.step_up(&house.connection).check(request).await?.into_inner();
-    ensure(reply.decision() == Decision::StepUpRequired, || format!("the decision is {}.", decision_name(reply.decision())))?;
+    let request = CheckRequest {
+        person: Some(Person::Identity(identity)),
+        action: ACTION.to_owned(),
+        session_acr: "eidas1".to_owned(),
+    };
+    let reply = marketplace
+        .step_up(&house.connection)
+        .check(request)
+        .await?
+        .into_inner();
+    ensure(reply.decision() == Decision::StepUpRequired, || {
+        format!("the decision is {}.", decision_name(reply.decision()))
+    })?;
     stage.fact("decision", "a confirmation is required")?;
     stage.fact("subject", &*reply.subject)?;
     Ok(reply.subject)
@@ -150,7 +219,13 @@ async fn check(stage: &Stage, house: &House, marketplace: &Marketplace) -> Resul
 ///
 /// # Errors
 /// When anything is not as it should be.
-pub async fn others(stage: &Stage, house: &House, marketplace: &Marketplace, person: &Handset, bought: &Bought) -> Result<Others> {
+pub async fn others(
+    stage: &Stage,
+    house: &House,
+    marketplace: &Marketplace,
+    person: &Handset,
+    bought: &Bought,
+) -> Result<Others> {
     stage.act("Act 6: three more purchases")?;
     let mut scene = Scene {
         stage,
@@ -161,10 +236,14 @@ pub async fn others(stage: &Stage, house: &House, marketplace: &Marketplace, per
         verdicts: Verdicts::open(house, marketplace, &bought.cursor).await?,
         events: person.watch(&house.phones).await?,
     };
-    let (refused, _) = scene.refuse().await?;
-    let (expired, _) = scene.expire().await?;
-    let (mistyped, cursor) = scene.mistype().await?;
-    Ok(Others { purchases: vec![refused, expired, mistyped], cursor, verdicts: scene.verdicts, events: scene.events })
+    let refused = scene.refuse().await?;
+    let expired = scene.expire().await?;
+    let mistyped = scene.mistype().await?;
+    Ok(Others {
+        purchases: vec![refused, expired, mistyped],
+        verdicts: scene.verdicts,
+        events: scene.events,
+    })
 }
 
 struct Scene<'a> {
@@ -178,45 +257,76 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    async fn refuse(&mut self) -> Result<(Purchase, String)> {
+    async fn refuse(&mut self) -> Result<Purchase> {
         self.stage.step("refuse a second purchase")?;
-        let asked = self.marketplace.request(&self.house.connection, self.subject, &TRUCK, LIFETIME_S).await?;
+        let asked = self
+            .marketplace
+            .request(&self.house.connection, self.subject, &TRUCK, LIFETIME_S)
+            .await?;
         let shown = self.events.next(&asked.challenge_id).await?;
         self.stage.picture(&self.person.screen(&shown))?;
-        self.stage.say("Anna Maria does not want this. Refusing needs no PIN.")?;
+        self.stage
+            .say("Anna Maria does not want this. Refusing needs no PIN.")?;
         self.person.refuse(&self.house.phones, &shown).await?;
         self.verdict(TRUCK, asked.challenge_id, State::Denied).await
     }
 
-    async fn expire(&mut self) -> Result<(Purchase, String)> {
+    async fn expire(&mut self) -> Result<Purchase> {
         self.stage.step("let a third purchase expire")?;
-        let asked = self.marketplace.request(&self.house.connection, self.subject, &ENGLISH, SHORT_LIFETIME_S).await?;
+        let asked = self
+            .marketplace
+            .request(&self.house.connection, self.subject, &ENGLISH, SHORT_LIFETIME_S)
+            .await?;
         self.events.next(&asked.challenge_id).await?;
-        self.stage.say(&format!("{}, {}: nobody looks at the phone for {SHORT_LIFETIME_S} s.", ENGLISH.title, ENGLISH.price()))?;
+        self.stage.say(&format!(
+            "{}, {}: nobody looks at the phone for {SHORT_LIFETIME_S} s.",
+            ENGLISH.title,
+            ENGLISH.price()
+        ))?;
         self.verdict(ENGLISH, asked.challenge_id, State::Expired).await
     }
 
-    async fn mistype(&mut self) -> Result<(Purchase, String)> {
+    async fn mistype(&mut self) -> Result<Purchase> {
         self.stage.step("type a wrong PIN once, then the right one")?;
         let server = &self.house.phones;
         let before = self.person.attempts_left(server).await?;
-        let asked = self.marketplace.request(&self.house.connection, self.subject, &FORKLIFT, LIFETIME_S).await?;
+        let asked = self
+            .marketplace
+            .request(&self.house.connection, self.subject, &FORKLIFT, LIFETIME_S)
+            .await?;
         let shown = self.events.next(&asked.challenge_id).await?;
         self.stage.picture(&self.person.screen(&shown))?;
         let left = self.person.mistype(server, &shown, &asked.match_code).await?;
-        ensure(left + 1 == before, || format!("{left} attempts are left after a wrong PIN, {before} before."))?;
-        self.stage.say(&format!("the phone says: wrong PIN, {} left", count(left, "attempt")))?;
+        ensure(left + 1 == before, || {
+            format!("{left} attempts are left after a wrong PIN, {before} before.")
+        })?;
+        self.stage.say(&format!(
+            "the phone says: wrong PIN, {} left",
+            count(left, "attempt")
+        ))?;
         let receipt = self.person.approve(server, &shown, &asked.match_code).await?;
-        ensure(receipt.attempts_left == before, || format!("{} attempts are left after the right PIN, {before} before.", receipt.attempts_left))?;
-        self.stage.good(&format!("approved; all {} given back", count(before, "attempt")))?;
+        ensure(receipt.attempts_left == before, || {
+            format!(
+                "{} attempts are left after the right PIN, {before} before.",
+                receipt.attempts_left
+            )
+        })?;
+        self.stage
+            .good(&format!("approved; all {} given back", count(before, "attempt")))?;
         self.verdict(FORKLIFT, asked.challenge_id, State::Approved).await
     }
 
     /// The marketplace gets exactly this verdict.
-    async fn verdict(&mut self, course: Course, challenge_id: String, state: State) -> Result<(Purchase, String)> {
+    async fn verdict(&mut self, course: Course, challenge_id: String, state: State) -> Result<Purchase> {
         let verdict = self.verdicts.expect(&challenge_id, state).await?;
-        ensure(verdict.assertion.is_empty() == (state != State::Approved), || "only an approval has an assertion.".to_owned())?;
+        ensure(verdict.assertion.is_empty() == (state != State::Approved), || {
+            "only an approval has an assertion.".to_owned()
+        })?;
         self.stage.fact("verdict", state_name(state))?;
-        Ok((Purchase { course, challenge_id, state }, verdict.cursor))
+        Ok(Purchase {
+            course,
+            challenge_id,
+            state,
+        })
     }
 }

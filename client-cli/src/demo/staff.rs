@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use paraphe_proto::keys::{Signer as _, SoftwareKey};
 use paraphe_proto::v1::{
-    ConfirmActivationRequest, CreateOperatorRequest, IssueActivationResponse, RegisterTerminalRequest, Role, WhoAmIRequest,
+    ConfirmActivationRequest, CreateOperatorRequest, IssueActivationResponse, RegisterTerminalRequest, Role,
+    WhoAmIRequest,
 };
 
 use super::handset::Handset;
@@ -43,9 +44,20 @@ async fn administrator(stage: &Stage, folder: &Folder, house: &House) -> Result<
     stage.step("activate the first administrator's phone")?;
     let first = house.initialised.administrators.first();
     let first = first.ok_or_else(|| Error::other("demo.init", "paraphed init named no administrator."))?;
-    stage.say(&format!("{} scans the activation that `paraphed init` printed, and chooses a PIN.", first.operator))?;
-    let (handset, activated) = Handset::activate(folder.path("phones/administrator"), "admin-1's phone", &first.uri, &house.phones).await?;
-    ensure(!activated.confirmation_required, || "the first administrator's phone waits for six digits.".to_owned())?;
+    stage.say(&format!(
+        "{} scans the activation that `paraphed init` printed, and chooses a PIN.",
+        first.operator
+    ))?;
+    let (handset, activated) = Handset::activate(
+        folder.path("phones/administrator"),
+        "admin-1's phone",
+        &first.uri,
+        &house.phones,
+    )
+    .await?;
+    ensure(!activated.confirmation_required, || {
+        "the first administrator's phone waits for six digits.".to_owned()
+    })?;
     stage.fact("phone", handset.device_id())?;
 
     stage.step("log the administrator in")?;
@@ -56,19 +68,42 @@ async fn administrator(stage: &Stage, folder: &Folder, house: &House) -> Result<
 /// Six digits on the phone, typed by the administrator: the relaying thief of a QR code cannot have the same.
 async fn clerk(stage: &Stage, folder: &Folder, house: &House, administrator: &Operator) -> Result<Operator> {
     stage.step("create a clerk and activate her phone")?;
-    let request = CreateOperatorRequest { name: CLERK.to_owned(), roles: vec![Role::Clerk.into()] };
-    let created = house.connection.admin(administrator.credentials.clone()).create_operator(request).await?.into_inner();
-    let issued = created.activation.ok_or_else(|| Error::other("demo.reply", "the daemon issued no activation."))?;
+    let request = CreateOperatorRequest {
+        name: CLERK.to_owned(),
+        roles: vec![Role::Clerk.into()],
+    };
+    let created = house
+        .connection
+        .admin(administrator.credentials.clone())
+        .create_operator(request)
+        .await?
+        .into_inner();
+    let issued = created
+        .activation
+        .ok_or_else(|| Error::other("demo.reply", "the daemon issued no activation."))?;
     stage.fact("operator", CLERK)?;
-    let (handset, activated) =
-        Handset::activate(folder.path("phones/clerk"), "Claire's phone", &issued.uri, &house.phones).await?;
+    let (handset, activated) = Handset::activate(
+        folder.path("phones/clerk"),
+        "Claire's phone",
+        &issued.uri,
+        &house.phones,
+    )
+    .await?;
     stage.picture(&handset.screen_with_digits(&activated.six_digits))?;
     confirm(stage, house, administrator, &issued, &activated.six_digits).await?;
 
     stage.step("register the counter's terminal and log the clerk in")?;
     let terminal = Arc::new(new_key()?);
-    let request = RegisterTerminalRequest { thumbprint: terminal.public_key().thumbprint(), label: COUNTER.to_owned() };
-    let registered = house.connection.admin(administrator.credentials.clone()).register_terminal(request).await?.into_inner();
+    let request = RegisterTerminalRequest {
+        thumbprint: terminal.public_key().thumbprint(),
+        label: COUNTER.to_owned(),
+    };
+    let registered = house
+        .connection
+        .admin(administrator.credentials.clone())
+        .register_terminal(request)
+        .await?
+        .into_inner();
     stage.fact("terminal", registered.label)?;
     log_in(stage, house, &handset, terminal, CLERK).await
 }
@@ -77,18 +112,41 @@ async fn clerk(stage: &Stage, folder: &Folder, house: &House, administrator: &Op
 ///
 /// # Errors
 /// When the daemon refuses them or the phone is not active.
-pub async fn confirm(stage: &Stage, house: &House, operator: &Operator, issued: &IssueActivationResponse, digits: &str) -> Result<()> {
-    let request = ConfirmActivationRequest { activation_id: issued.activation_id.clone(), code: digits.to_owned() };
-    let confirmed = house.connection.enrolment(operator.credentials.clone()).confirm_activation(request).await?.into_inner();
+pub async fn confirm(
+    stage: &Stage,
+    house: &House,
+    operator: &Operator,
+    issued: &IssueActivationResponse,
+    digits: &str,
+) -> Result<()> {
+    let request = ConfirmActivationRequest {
+        activation_id: issued.activation_id.clone(),
+        code: digits.to_owned(),
+    };
+    let confirmed = house
+        .connection
+        .enrolment(operator.credentials.clone())
+        .confirm_activation(request)
+        .await?
+        .into_inner();
     let device = confirmed.device.map(|device| device.state).unwrap_or_default();
     ensure(confirmed.state == "confirmed" && device == "active", || {
-        format!("the activation is {}, the phone {device:?}, after the six digits.", confirmed.state)
+        format!(
+            "the activation is {}, the phone {device:?}, after the six digits.",
+            confirmed.state
+        )
     })?;
     stage.good("the six digits were typed; the phone is active")
 }
 
 /// A login is an ordinary challenge on the operator's own phone, with the daemon as backend.
-async fn log_in(stage: &Stage, house: &House, handset: &Handset, terminal: Arc<SoftwareKey>, name: &str) -> Result<Operator> {
+async fn log_in(
+    stage: &Stage,
+    house: &House,
+    handset: &Handset,
+    terminal: Arc<SoftwareKey>,
+    name: &str,
+) -> Result<Operator> {
     let connection = &house.connection;
     let login = Login::begin(connection, Arc::clone(&terminal), name).await?;
     let code = login.begun.match_code.clone();
@@ -97,9 +155,20 @@ async fn log_in(stage: &Stage, house: &House, handset: &Handset, terminal: Arc<S
     stage.picture(&handset.screen(&shown))?;
     handset.approve(&house.phones, &shown, &code).await?;
     let reply = login.complete().await?;
-    let credentials = Credentials::Session { key: terminal, issuer: connection.issuer.clone(), token: reply.token };
-    let who = connection.session(credentials.clone()).who_am_i(WhoAmIRequest {}).await?.into_inner();
+    let credentials = Credentials::Session {
+        key: terminal,
+        issuer: connection.issuer.clone(),
+        token: reply.token,
+    };
+    let who = connection
+        .session(credentials.clone())
+        .who_am_i(WhoAmIRequest {})
+        .await?
+        .into_inner();
     ensure(who.name == name, || format!("the session is {}'s.", who.name))?;
-    stage.good(&format!("{name} is logged in as {}", role_names(who.roles()).join(", ")))?;
+    stage.good(&format!(
+        "{name} is logged in as {}",
+        role_names(who.roles()).join(", ")
+    ))?;
     Ok(Operator { credentials })
 }

@@ -52,9 +52,21 @@ impl View for Step {
 impl Stage {
     /// An empty stage.
     pub fn new(output: Output) -> Self {
-        let step = Step { step: 0, name: "prepare", facts: serde_json::Map::new() };
-        let shared = Shared { step, deadline: Instant::now() + STEP_LIMIT, daemon: None };
-        Stage { output, began: Instant::now(), shared: Arc::new(Mutex::new(shared)) }
+        let step = Step {
+            step: 0,
+            name: "prepare",
+            facts: serde_json::Map::new(),
+        };
+        let shared = Shared {
+            step,
+            deadline: Instant::now() + STEP_LIMIT,
+            daemon: None,
+        };
+        Stage {
+            output,
+            began: Instant::now(),
+            shared: Arc::new(Mutex::new(shared)),
+        }
     }
 
     /// Begins an act.
@@ -63,7 +75,10 @@ impl Stage {
     /// When standard output is closed.
     pub fn act(&self, title: &str) -> Result<()> {
         self.finish_step()?;
-        self.output.say(&format!("\n{HEADING}{title}{HEADING:#}\n{DIM}{}{DIM:#}", "─".repeat(title.chars().count())))
+        self.output.say(&format!(
+            "\n{HEADING}{title}{HEADING:#}\n{DIM}{}{DIM:#}",
+            "─".repeat(title.chars().count())
+        ))
     }
 
     /// Begins a step; the one before is done.
@@ -74,11 +89,16 @@ impl Stage {
         self.finish_step()?;
         let number = {
             let mut shared = self.lock();
-            shared.step = Step { step: shared.step.step + 1, name, facts: serde_json::Map::new() };
+            shared.step = Step {
+                step: shared.step.step + 1,
+                name,
+                facts: serde_json::Map::new(),
+            };
             shared.deadline = Instant::now() + STEP_LIMIT;
             shared.step.step
         };
-        self.output.say(&format!("\n{HEADING}{number:>3}  {name}{HEADING:#}"))
+        self.output
+            .say(&format!("\n{HEADING}{number:>3}  {name}{HEADING:#}"))
     }
 
     /// Ends the last step.
@@ -100,8 +120,12 @@ impl Stage {
     /// When standard output is closed.
     pub fn fact(&self, label: &str, value: impl Into<String>) -> Result<()> {
         let value = value.into();
-        self.lock().step.facts.insert(label.replace(' ', "_"), value.clone().into());
-        self.output.say(&format!("{INDENT}{DIM}{label:<14}{DIM:#} {value}"))
+        self.lock()
+            .step
+            .facts
+            .insert(label.replace(' ', "_"), value.clone().into());
+        self.output
+            .say(&format!("{INDENT}{DIM}{label:<14}{DIM:#} {value}"))
     }
 
     /// Something that went as it should.
@@ -173,7 +197,10 @@ impl Stage {
                 return Error::other("demo.daemon_ended", ended);
             }
             if self.lock().deadline <= Instant::now() {
-                return Error::other("demo.too_slow", format!("no end after {} s.", STEP_LIMIT.as_secs()));
+                return Error::other(
+                    "demo.too_slow",
+                    format!("no end after {} s.", STEP_LIMIT.as_secs()),
+                );
             }
         }
     }
@@ -190,7 +217,11 @@ impl Stage {
             why = format!("{why} {ended}");
         }
         let shared = self.lock();
-        Error::Demo { number: shared.step.step, name: shared.step.name, why }
+        Error::Demo {
+            number: shared.step.step,
+            name: shared.step.name,
+            why,
+        }
     }
 
     /// A poisoned lock is no reason to stop: the state behind it is replaced as a whole.
@@ -217,12 +248,21 @@ async fn interrupted() -> Error {
 /// # Errors
 /// [`Error::Other`] `demo.unexpected` with what was seen.
 pub fn ensure(condition: bool, seen: impl FnOnce() -> String) -> Result<()> {
-    if condition { Ok(()) } else { Err(Error::other("demo.unexpected", seen())) }
+    if condition {
+        Ok(())
+    } else {
+        Err(Error::other("demo.unexpected", seen()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -235,15 +275,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_names_its_step() {
-        let error = stage().run(async { Err(Error::other("x.y", "seven is not eight.")) }).await.unwrap_err();
-        assert_eq!(error.to_string(), "demo failed at step 2 (second): seven is not eight.");
+        let error = stage()
+            .run(async { Err(Error::other("x.y", "seven is not eight.")) })
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "demo failed at step 2 (second): seven is not eight."
+        );
         assert_eq!(error.exit(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_step_that_hangs_ends_at_its_limit() {
         let error = stage().run(std::future::pending()).await.unwrap_err();
-        assert_eq!(error.to_string(), "demo failed at step 2 (second): no end after 30 s.");
+        assert_eq!(
+            error.to_string(),
+            "demo failed at step 2 (second): no end after 30 s."
+        );
     }
 
     #[tokio::test]
@@ -251,7 +300,12 @@ mod tests {
         let stage = stage();
         stage.watch_daemon(tokio::process::Command::new("false").spawn().unwrap());
         let error = stage.run(std::future::pending()).await.unwrap_err();
-        assert!(error.to_string().contains("(second): paraphed ended by itself (exit status: 1)"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("(second): paraphed ended by itself (exit status: 1)"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -259,6 +313,17 @@ mod tests {
         let stage = stage();
         stage.watch_daemon(tokio::process::Command::new("true").spawn().unwrap());
         let mut daemon = stage.release_daemon().unwrap();
-        assert!(stage.run(async { daemon.wait().await.map(|_| ()).map_err(|e| Error::other("x", e.to_string())) }).await.is_ok());
+        assert!(
+            stage
+                .run(async {
+                    daemon
+                        .wait()
+                        .await
+                        .map(|_| ())
+                        .map_err(|e| Error::other("x", e.to_string()))
+                })
+                .await
+                .is_ok()
+        );
     }
 }

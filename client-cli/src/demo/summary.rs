@@ -44,10 +44,19 @@ impl PurchaseView {
 impl View for SummaryView {
     fn text(&self) -> String {
         let rows = self.purchases.iter().map(|purchase| {
-            [purchase.course.to_owned(), purchase.price.clone(), purchase.state.to_owned(), purchase.how.clone()]
+            [
+                purchase.course.to_owned(),
+                purchase.price.clone(),
+                purchase.state.to_owned(),
+                purchase.how.clone(),
+            ]
         });
         let table = table(["course", "price", "verdict", "how"], rows);
-        let kept = self.kept.as_ref().map(|kept| format!("Everything is kept in {}.\n", kept.display())).unwrap_or_default();
+        let kept = self
+            .kept
+            .as_ref()
+            .map(|kept| format!("Everything is kept in {}.\n", kept.display()))
+            .unwrap_or_default();
         let seconds = self.elapsed_ms / 1000;
         let tenths = self.elapsed_ms % 1000 / 100;
         format!(
@@ -60,7 +69,13 @@ impl View for SummaryView {
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn show(stage: &Stage, bought: &Bought, others: &Others, proof: &Proof, kept: Option<&Path>) -> Result<()> {
+pub fn show(
+    stage: &Stage,
+    bought: &Bought,
+    others: &Others,
+    proof: &Proof,
+    kept: Option<&Path>,
+) -> Result<()> {
     let how = [
         format!("code and PIN; {} checks held", proof.checks),
         "the person said no".to_owned(),
@@ -70,7 +85,10 @@ pub fn show(stage: &Stage, bought: &Bought, others: &Others, proof: &Proof, kept
     let purchases = std::iter::once(&bought.purchase).chain(&others.purchases);
     stage.show(&SummaryView {
         done: true,
-        purchases: purchases.zip(how).map(|(purchase, how)| PurchaseView::new(purchase, how)).collect(),
+        purchases: purchases
+            .zip(how)
+            .map(|(purchase, how)| PurchaseView::new(purchase, how))
+            .collect(),
         checks: proof.checks,
         elapsed_ms: stage.elapsed_ms(),
         kept: kept.map(Path::to_owned),

@@ -7,26 +7,46 @@ use paraphe_proto::encoding::{base64url, from_base64url};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws::{self, StatementError, Verified};
 use paraphe_proto::keyset::KeySetChain;
-use paraphe_proto::statements::{ActivationKey, Approval, Assertion, Challenge, Keystore, MatchMode, verify_activation};
+use paraphe_proto::statements::{
+    ActivationKey, Approval, Assertion, Challenge, Keystore, MatchMode, verify_activation,
+};
 use serde::Deserialize;
 
 use super::{Evidence, Failure, Trail, failed};
 
 /// Checks that the approval behind `assertion` is what it says.
-pub(super) fn check(evidence: &Evidence, assertion: &Verified<Assertion>, trail: &mut Trail) -> Result<(), Failure> {
+pub(super) fn check(
+    evidence: &Evidence,
+    assertion: &Verified<Assertion>,
+    trail: &mut Trail,
+) -> Result<(), Failure> {
     let issuer = &assertion.claims().iss;
     let key_sets = walk(evidence, issuer)?;
-    let held = format!("{} from root key {}", versions(key_sets.len()), evidence.root.thumbprint());
+    let held = format!(
+        "{} from root key {}",
+        versions(key_sets.len()),
+        evidence.root.thumbprint()
+    );
     trail.held("key_sets", held);
-    let listed = key_sets.iter().any(|set| set.active_assertion_key(assertion.kid()).is_some());
-    trail.require("assertion.key_set", listed, "the assertion key is in the issuer's key set", "no key set names the key that signed the assertion.")?;
+    let listed = key_sets
+        .iter()
+        .any(|set| set.active_assertion_key(assertion.kid()).is_some());
+    trail.require(
+        "assertion.key_set",
+        listed,
+        "the assertion key is in the issuer's key set",
+        "no key set names the key that signed the assertion.",
+    )?;
     let challenge = verify_challenge(evidence, issuer, &key_sets)?;
     trail.held("challenge.signature", format!("ES256 by key {}", challenge.kid()));
     check_challenge(&challenge, assertion.claims(), trail)?;
     let device = verify_device(evidence, issuer, &challenge, assertion.claims(), trail)?;
-    let approval: Verified<Approval> =
-        jws::verify(&evidence.approval, &device.approval_key, issuer).map_err(failed("approval.signature"))?;
-    trail.held("approval.signature", format!("ES256 by the phone's approval key {}", approval.kid()));
+    let approval: Verified<Approval> = jws::verify(&evidence.approval, &device.approval_key, issuer)
+        .map_err(failed("approval.signature"))?;
+    trail.held(
+        "approval.signature",
+        format!("ES256 by the phone's approval key {}", approval.kid()),
+    );
     check_approval(&approval, &challenge, &device, assertion.claims(), trail)
 }
 
@@ -43,24 +63,59 @@ fn walk(evidence: &Evidence, issuer: &str) -> Result<Vec<KeySetChain>, Failure> 
 }
 
 fn versions(count: usize) -> String {
-    if count == 1 { "version 1".to_owned() } else { format!("versions 1 to {count}") }
+    if count == 1 {
+        "version 1".to_owned()
+    } else {
+        format!("versions 1 to {count}")
+    }
 }
 
-fn verify_challenge(evidence: &Evidence, issuer: &str, key_sets: &[KeySetChain]) -> Result<Verified<Challenge>, Failure> {
-    let key_of = |kid: &str| key_sets.iter().find_map(|set| set.active_challenge_key(kid)).cloned();
+fn verify_challenge(
+    evidence: &Evidence,
+    issuer: &str,
+    key_sets: &[KeySetChain],
+) -> Result<Verified<Challenge>, Failure> {
+    let key_of = |kid: &str| {
+        key_sets
+            .iter()
+            .find_map(|set| set.active_challenge_key(kid))
+            .cloned()
+    };
     jws::verify_with(&evidence.challenge, issuer, key_of).map_err(failed("challenge.signature"))
 }
 
-fn check_challenge(challenge: &Verified<Challenge>, assertion: &Assertion, trail: &mut Trail) -> Result<(), Failure> {
+fn check_challenge(
+    challenge: &Verified<Challenge>,
+    assertion: &Assertion,
+    trail: &mut Trail,
+) -> Result<(), Failure> {
     let claims = challenge.claims();
     let same = claims.challenge_id == assertion.txn && challenge.sha256() == assertion.challenge_sha256.0;
-    trail.require("challenge.binding", same, format!("the assertion is about {}", claims.challenge_id), "the assertion is about another challenge.")?;
+    trail.require(
+        "challenge.binding",
+        same,
+        format!("the assertion is about {}", claims.challenge_id),
+        "the assertion is about another challenge.",
+    )?;
     let asked_by = &claims.relying_party;
     let same = asked_by.id == assertion.aud;
-    trail.require("challenge.relying_party", same, format!("asked by {}", asked_by.name), format!("{} asked, but the assertion is for {}.", asked_by.id, assertion.aud))?;
+    trail.require(
+        "challenge.relying_party",
+        same,
+        format!("asked by {}", asked_by.name),
+        format!(
+            "{} asked, but the assertion is for {}.",
+            asked_by.id, assertion.aud
+        ),
+    )?;
     check_display(claims, assertion, trail)?;
     let answered = assertion.auth_time >= claims.iat && assertion.auth_time < claims.exp;
-    trail.require("challenge.time", answered, "approved before the challenge expired", "it was approved outside the life of the challenge.")
+    trail.require(
+        "challenge.time",
+        answered,
+        "approved before the challenge expired",
+        "it was approved outside the life of the challenge.",
+    )
 }
 
 /// The assertion speaks of exactly the document that was signed to be shown.
@@ -74,7 +129,12 @@ fn check_display(claims: &Challenge, assertion: &Assertion, trail: &mut Trail) -
         }
         _ => false,
     };
-    trail.require("challenge.display", same, format!("shown: {}", claims.display.title), "the assertion speaks of another document than the one that was shown.")
+    trail.require(
+        "challenge.display",
+        same,
+        format!("shown: {}", claims.display.title),
+        "the assertion speaks of another document than the one that was shown.",
+    )
 }
 
 /// The phone's activation: both its keys, signed by both.
@@ -86,16 +146,28 @@ fn verify_device(
     trail: &mut Trail,
 ) -> Result<ActivationKey, Failure> {
     let name = "activation.signature";
-    let possession_key = claimed_possession_key(&evidence.activation).ok_or_else(|| failed(name)(StatementError::Malformed))?;
-    let (_, inner) = verify_activation(&evidence.activation, &possession_key, issuer).map_err(failed(name))?;
+    let possession_key = claimed_possession_key(&evidence.activation)
+        .ok_or_else(|| failed(name)(StatementError::Malformed))?;
+    let (_, inner) =
+        verify_activation(&evidence.activation, &possession_key, issuer).map_err(failed(name))?;
     trail.held(name, format!("possession key {}", possession_key.thumbprint()));
     let device = inner.into_claims();
     let handle = device_handle(&device.device_id, &challenge.claims().challenge_id);
     let same = handle == challenge.claims().device_handle.0;
-    trail.require("device", same, format!("the challenge was for {}", device.device_id), "the challenge was for another phone.")?;
+    trail.require(
+        "device",
+        same,
+        format!("the challenge was for {}", device.device_id),
+        "the challenge was for another phone.",
+    )?;
     let hardware = assertion.amr.iter().any(|method| method == "hwk");
     let backed = !hardware || device.keystore == Keystore::Hardware;
-    trail.require("device.keystore", backed, format!("{:?} keystore", device.keystore).to_lowercase(), "the assertion claims a hardware key, the phone has none.")?;
+    trail.require(
+        "device.keystore",
+        backed,
+        format!("{:?} keystore", device.keystore).to_lowercase(),
+        "the assertion claims a hardware key, the phone has none.",
+    )?;
     Ok(device)
 }
 
@@ -109,7 +181,12 @@ fn claimed_possession_key(activation: &str) -> Option<PublicKey> {
     struct Inner {
         possession_key: PublicKey,
     }
-    let payload = |compact: &str| compact.split('.').nth(1).and_then(|part| from_base64url(part).ok());
+    let payload = |compact: &str| {
+        compact
+            .split('.')
+            .nth(1)
+            .and_then(|part| from_base64url(part).ok())
+    };
     let outer: Outer = serde_json::from_slice(&payload(activation)?).ok()?;
     let inner: Inner = serde_json::from_slice(&payload(&outer.inner)?).ok()?;
     Some(inner.possession_key)
@@ -124,14 +201,29 @@ fn check_approval(
 ) -> Result<(), Failure> {
     let claims = approval.claims();
     let same = claims.challenge_sha256.0 == challenge.sha256() && claims.device_id == device.device_id;
-    trail.require("approval.binding", same, "it approves exactly this challenge", "it approves another challenge, or another phone gave it.")?;
+    trail.require(
+        "approval.binding",
+        same,
+        "it approves exactly this challenge",
+        "it approves another challenge, or another phone gave it.",
+    )?;
     let rule = &challenge.claims().match_rule;
     let typed = match rule.mode {
         MatchMode::None => claims.match_code.is_empty(),
         MatchMode::EnterCode => claims.match_code.len() == usize::from(rule.digits),
     };
-    trail.require("approval.match_code", typed, "the code of the page was typed", "it carries no code of the page, though the challenge asks for one.")?;
+    trail.require(
+        "approval.match_code",
+        typed,
+        "the code of the page was typed",
+        "it carries no code of the page, though the challenge asks for one.",
+    )?;
     let same = approval.sha256() == assertion.approval_sha256.0;
     let hash = base64url(&approval.sha256());
-    trail.require("assertion.approval", same, format!("the assertion names this approval, {hash}"), "the assertion names another approval.")
+    trail.require(
+        "assertion.approval",
+        same,
+        format!("the assertion names this approval, {hash}"),
+        "the assertion names another approval.",
+    )
 }

@@ -20,17 +20,33 @@ struct JwkSet {
 /// Checks the assertion against the JWK Set, the audience and the time.
 pub(super) fn check(inputs: &Inputs, trail: &mut Trail) -> Result<Verified<Assertion>, Failure> {
     let keys = keys(&inputs.jwks)?;
-    trail.held("jwks", format!("{} ES256 key{}", keys.len(), if keys.len() == 1 { "" } else { "s" }));
+    trail.held(
+        "jwks",
+        format!(
+            "{} ES256 key{}",
+            keys.len(),
+            if keys.len() == 1 { "" } else { "s" }
+        ),
+    );
     let issuer = issuer(inputs)?;
     let key_of = |kid: &str| keys.iter().find(|key| key.thumbprint() == kid).cloned();
     let verified: Verified<Assertion> =
         jws::verify_with(&inputs.assertion, &issuer, key_of).map_err(failed("assertion.signature"))?;
     trail.held("assertion.signature", format!("ES256 by key {}", verified.kid()));
-    let pinned = if inputs.issuer.is_some() { "" } else { ", by its own word; --issuer would pin it" };
+    let pinned = if inputs.issuer.is_some() {
+        ""
+    } else {
+        ", by its own word; --issuer would pin it"
+    };
     trail.held("assertion.issuer", format!("{issuer}{pinned}"));
     let claims = verified.claims();
     let audience = claims.aud.as_str();
-    trail.require("assertion.audience", audience == inputs.audience, audience, format!("it is for {audience}, not for {}.", inputs.audience))?;
+    trail.require(
+        "assertion.audience",
+        audience == inputs.audience,
+        audience,
+        format!("it is for {audience}, not for {}.", inputs.audience),
+    )?;
     check_times(inputs, claims, trail)?;
     check_methods(claims, trail)?;
     Ok(verified)
@@ -51,7 +67,10 @@ fn issuer(inputs: &Inputs) -> Result<String, Failure> {
     if let Some(issuer) = &inputs.issuer {
         return Ok(issuer.clone());
     }
-    let malformed = || Failure { name: "assertion.issuer", why: "the assertion is not a compact JWS.".to_owned() };
+    let malformed = || Failure {
+        name: "assertion.issuer",
+        why: "the assertion is not a compact JWS.".to_owned(),
+    };
     let payload = inputs.assertion.split('.').nth(1).ok_or_else(malformed)?;
     let payload = from_base64url(payload).map_err(|_| malformed())?;
     let claims: Issuer = serde_json::from_slice(&payload).map_err(|_| malformed())?;
@@ -60,11 +79,28 @@ fn issuer(inputs: &Inputs) -> Result<String, Failure> {
 
 fn check_times(inputs: &Inputs, claims: &Assertion, trail: &mut Trail) -> Result<(), Failure> {
     let left_s = claims.exp.since_s(inputs.at);
-    let expired = format!("it expired {} s before the time of verification; --at sets another one.", -left_s);
-    trail.require("assertion.expiry", left_s > 0, format!("good for {left_s} s more"), expired)?;
-    let ordered = claims.auth_time <= claims.iat && claims.iat < claims.exp && claims.iat <= inputs.at.plus_s(SKEW_S);
-    let what = format!("approved {} s before it was minted", claims.iat.since_s(claims.auth_time));
-    trail.require("assertion.times", ordered, what, "approval, minting and expiry are not in this order, or lie in the future.")
+    let expired = format!(
+        "it expired {} s before the time of verification; --at sets another one.",
+        -left_s
+    );
+    trail.require(
+        "assertion.expiry",
+        left_s > 0,
+        format!("good for {left_s} s more"),
+        expired,
+    )?;
+    let ordered =
+        claims.auth_time <= claims.iat && claims.iat < claims.exp && claims.iat <= inputs.at.plus_s(SKEW_S);
+    let what = format!(
+        "approved {} s before it was minted",
+        claims.iat.since_s(claims.auth_time)
+    );
+    trail.require(
+        "assertion.times",
+        ordered,
+        what,
+        "approval, minting and expiry are not in this order, or lie in the future.",
+    )
 }
 
 /// `pin` and `pop` make `mfa`; the key is either in hardware or in software (RFC 8176).
@@ -73,5 +109,10 @@ fn check_methods(claims: &Assertion, trail: &mut Trail) -> Result<(), Failure> {
     let one_key = has("hwk") != has("swk");
     let holds = has("pin") && has("pop") && has("mfa") && one_key && LEVELS.contains(&claims.acr.as_str());
     let said = format!("{}, {}", claims.acr, claims.amr.join(" "));
-    trail.require("assertion.methods", holds, said.clone(), format!("level and methods do not say an approval by PIN: {said}."))
+    trail.require(
+        "assertion.methods",
+        holds,
+        said.clone(),
+        format!("level and methods do not say an approval by PIN: {said}."),
+    )
 }

@@ -82,7 +82,10 @@ impl Report {
     pub fn result(&self) -> Result<(), Error> {
         match &self.failure {
             None => Ok(()),
-            Some(failure) => Err(Error::Verification { check: failure.name, why: failure.why.clone() }),
+            Some(failure) => Err(Error::Verification {
+                check: failure.name,
+                why: failure.why.clone(),
+            }),
         }
     }
 }
@@ -94,7 +97,11 @@ pub fn verify(inputs: &Inputs) -> Report {
         Ok(assertion) => (None, Some(assertion)),
         Err(failure) => (Some(failure), None),
     };
-    Report { checks: trail.checks, failure, assertion }
+    Report {
+        checks: trail.checks,
+        failure,
+        assertion,
+    }
 }
 
 fn run(inputs: &Inputs, trail: &mut Trail) -> Result<Assertion, Failure> {
@@ -113,13 +120,25 @@ struct Trail {
 impl Trail {
     /// Records that a check held.
     fn held(&mut self, name: &'static str, holds: impl Into<String>) {
-        self.checks.push(Check { name, holds: holds.into() });
+        self.checks.push(Check {
+            name,
+            holds: holds.into(),
+        });
     }
 
     /// Records a check that held, or fails with what does not.
-    fn require(&mut self, name: &'static str, condition: bool, holds: impl Into<String>, why: impl Into<String>) -> Result<(), Failure> {
+    fn require(
+        &mut self,
+        name: &'static str,
+        condition: bool,
+        holds: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Result<(), Failure> {
         if !condition {
-            return Err(Failure { name, why: why.into() });
+            return Err(Failure {
+                name,
+                why: why.into(),
+            });
         }
         self.held(name, holds);
         Ok(())
@@ -128,5 +147,8 @@ impl Trail {
 
 /// Turns an error into the failure of a check.
 fn failed<E: std::fmt::Display>(name: &'static str) -> impl FnOnce(E) -> Failure {
-    move |error| Failure { name, why: format!("{error}.") }
+    move |error| Failure {
+        name,
+        why: format!("{error}."),
+    }
 }

@@ -1,5 +1,10 @@
 //! A whole story is signed here, then one thing is changed at a time: the check that guards it must name itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::collections::BTreeMap;
 
@@ -9,8 +14,9 @@ use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId, PairwiseSubject};
 use paraphe_proto::jws::{Statement, sign};
 use paraphe_proto::keys::{Signer as _, SoftwareKey};
 use paraphe_proto::statements::{
-    Activation, ActivationKey, Approval, ApprovalDecision, Assertion, AuthorizationDetail, Challenge, Display, DisplayRow,
-    KeySet, KeySetEntry, KeyState, KeyUse, Keystore, MatchMode, MatchRule, Parameter, Parameters, RelyingParty,
+    Activation, ActivationKey, Approval, ApprovalDecision, Assertion, AuthorizationDetail, Challenge,
+    Display, DisplayRow, KeySet, KeySetEntry, KeyState, KeyUse, Keystore, MatchMode, MatchRule, Parameter,
+    Parameters, RelyingParty,
 };
 use paraphe_proto::time::Timestamp;
 use ring::digest::{SHA256, digest};
@@ -54,7 +60,12 @@ fn compact<S: Statement>(statement: &S, key: &SoftwareKey) -> String {
 
 fn entry(key: &SoftwareKey, key_use: KeyUse) -> KeySetEntry {
     let jwk = key.public_key().clone();
-    KeySetEntry { kid: jwk.thumbprint(), jwk, key_use, state: KeyState::Active }
+    KeySetEntry {
+        kid: jwk.thumbprint(),
+        jwk,
+        key_use,
+        state: KeyState::Active,
+    }
 }
 
 fn challenge(device_id: DeviceId, challenge_id: ChallengeId) -> Challenge {
@@ -62,14 +73,23 @@ fn challenge(device_id: DeviceId, challenge_id: ChallengeId) -> Challenge {
         iss: ISSUER.into(),
         challenge_id,
         device_handle: B64(device_handle(&device_id, &challenge_id)),
-        relying_party: RelyingParty { id: "courses".parse().unwrap(), name: "Course marketplace".into() },
+        relying_party: RelyingParty {
+            id: "courses".parse().unwrap(),
+            name: "Course marketplace".into(),
+        },
         action: "course.buy".into(),
         display: Display {
             locale: "en".into(),
             title: "Buy a course".into(),
-            rows: vec![DisplayRow { label: "Price".into(), value: "€1,499.00".into() }],
+            rows: vec![DisplayRow {
+                label: "Price".into(),
+                value: "€1,499.00".into(),
+            }],
         },
-        match_rule: MatchRule { mode: MatchMode::EnterCode, digits: 6 },
+        match_rule: MatchRule {
+            mode: MatchMode::EnterCode,
+            digits: 6,
+        },
         nonce: B64([7; 32]),
         iat: at(-60),
         exp: at(240),
@@ -77,7 +97,10 @@ fn challenge(device_id: DeviceId, challenge_id: ChallengeId) -> Challenge {
 }
 
 fn assertion(challenge: &Challenge) -> Assertion {
-    let price = Parameter::Money { minor_units: 149_900, currency: "EUR".into() };
+    let price = Parameter::Money {
+        minor_units: 149_900,
+        currency: "EUR".into(),
+    };
     Assertion {
         iss: ISSUER.into(),
         aud: challenge.relying_party.id.clone(),
@@ -106,9 +129,17 @@ impl Story {
         let [root, challenge_key, assertion_key, possession_key, approval_key] = [1, 2, 3, 4, 5].map(key);
         let (device_id, challenge_id) = (DeviceId::from_bytes([6; 16]), ChallengeId::from_bytes([7; 16]));
         let challenge = challenge(device_id, challenge_id);
-        let keys = vec![entry(&challenge_key, KeyUse::Challenge), entry(&assertion_key, KeyUse::Assertion)];
+        let keys = vec![
+            entry(&challenge_key, KeyUse::Challenge),
+            entry(&assertion_key, KeyUse::Assertion),
+        ];
         Story {
-            key_set: KeySet { iss: ISSUER.into(), version: 1, keys, iat: at(-9999) },
+            key_set: KeySet {
+                iss: ISSUER.into(),
+                version: 1,
+                keys,
+                iat: at(-9999),
+            },
             activation: ActivationKey {
                 iss: ISSUER.into(),
                 activation_id: ActivationId::from_bytes([8; 16]),
@@ -153,7 +184,13 @@ impl Story {
             self.assertion.approval_sha256 = hash(&approval);
         }
         let inner = compact(&self.activation, &self.approval_key);
-        let activation = compact(&Activation { iss: ISSUER.into(), inner }, &self.possession_key);
+        let activation = compact(
+            &Activation {
+                iss: ISSUER.into(),
+                inner,
+            },
+            &self.possession_key,
+        );
         Inputs {
             assertion: compact(&self.assertion, &self.assertion_key),
             jwks: jwks(&self.assertion_key),
@@ -179,7 +216,9 @@ fn jwks(key: &SoftwareKey) -> String {
 fn failing(change: impl FnOnce(&mut Story)) -> &'static str {
     let mut story = Story::new();
     change(&mut story);
-    verify(&story.inputs()).failure.map_or("held", |failure| failure.name)
+    verify(&story.inputs())
+        .failure
+        .map_or("held", |failure| failure.name)
 }
 
 /// The same, after `change` to what was signed.
@@ -195,7 +234,11 @@ fn failing_inputs(change: impl FnOnce(&mut Inputs, &mut Evidence)) -> &'static s
 fn altered(compact: &str, part: usize) -> String {
     let mut parts: Vec<String> = compact.split('.').map(str::to_owned).collect();
     let middle = parts[part].len() / 2;
-    let other = if &parts[part][middle..=middle] == "A" { "B" } else { "A" };
+    let other = if &parts[part][middle..=middle] == "A" {
+        "B"
+    } else {
+        "A"
+    };
     parts[part].replace_range(middle..=middle, other);
     parts.join(".")
 }
@@ -207,10 +250,27 @@ fn an_untouched_story_holds_and_lists_every_check() {
     assert_eq!(report.assertion.as_ref().unwrap().acr, "eidas2");
     let names: Vec<&str> = report.checks.iter().map(|check| check.name).collect();
     let expected = [
-        "jwks", "assertion.signature", "assertion.issuer", "assertion.audience", "assertion.expiry", "assertion.times",
-        "assertion.methods", "key_sets", "assertion.key_set", "challenge.signature", "challenge.binding",
-        "challenge.relying_party", "challenge.display", "challenge.time", "activation.signature", "device",
-        "device.keystore", "approval.signature", "approval.binding", "approval.match_code", "assertion.approval",
+        "jwks",
+        "assertion.signature",
+        "assertion.issuer",
+        "assertion.audience",
+        "assertion.expiry",
+        "assertion.times",
+        "assertion.methods",
+        "key_sets",
+        "assertion.key_set",
+        "challenge.signature",
+        "challenge.binding",
+        "challenge.relying_party",
+        "challenge.display",
+        "challenge.time",
+        "activation.signature",
+        "device",
+        "device.keystore",
+        "approval.signature",
+        "approval.binding",
+        "approval.match_code",
+        "assertion.approval",
     ];
     assert_eq!(names, expected);
     assert!(report.result().is_ok());
@@ -229,26 +289,65 @@ fn an_assertion_alone_can_be_verified() {
 fn altered_bytes_fail_the_signature_they_stand_in() {
     // Header, payload, signature.
     for part in 0..3 {
-        assert_eq!(failing_inputs(|inputs, _| inputs.assertion = altered(&inputs.assertion, part)), "assertion.signature");
-        assert_eq!(failing_inputs(|_, e| e.challenge = altered(&e.challenge, part)), "challenge.signature");
-        assert_eq!(failing_inputs(|_, e| e.approval = altered(&e.approval, part)), "approval.signature");
-        assert_eq!(failing_inputs(|_, e| e.activation = altered(&e.activation, part)), "activation.signature");
-        assert_eq!(failing_inputs(|_, e| e.key_sets[0] = altered(&e.key_sets[0], part)), "key_sets");
+        assert_eq!(
+            failing_inputs(|inputs, _| inputs.assertion = altered(&inputs.assertion, part)),
+            "assertion.signature"
+        );
+        assert_eq!(
+            failing_inputs(|_, e| e.challenge = altered(&e.challenge, part)),
+            "challenge.signature"
+        );
+        assert_eq!(
+            failing_inputs(|_, e| e.approval = altered(&e.approval, part)),
+            "approval.signature"
+        );
+        assert_eq!(
+            failing_inputs(|_, e| e.activation = altered(&e.activation, part)),
+            "activation.signature"
+        );
+        assert_eq!(
+            failing_inputs(|_, e| e.key_sets[0] = altered(&e.key_sets[0], part)),
+            "key_sets"
+        );
     }
 }
 
 #[test]
 fn keys_of_somebody_else_are_refused() {
-    assert_eq!(failing_inputs(|inputs, _| inputs.jwks = jwks(&key(90))), "assertion.signature");
+    assert_eq!(
+        failing_inputs(|inputs, _| inputs.jwks = jwks(&key(90))),
+        "assertion.signature"
+    );
     assert_eq!(failing_inputs(|inputs, _| inputs.jwks = "{}".into()), "jwks");
-    assert_eq!(failing_inputs(|_, e| e.root = key(90).public_key().clone()), "key_sets");
-    assert_eq!(failing(|story| story.challenge_key = key(90)), "challenge.signature");
-    assert_eq!(failing(|story| story.possession_key = key(90)), "activation.signature");
-    assert_eq!(failing(|story| story.key_set.keys[0].state = KeyState::Retired), "challenge.signature");
-    assert_eq!(failing(|story| story.key_set.keys[1].state = KeyState::Next), "assertion.key_set");
-    assert_eq!(failing(|story| drop(story.key_set.keys.pop())), "assertion.key_set");
+    assert_eq!(
+        failing_inputs(|_, e| e.root = key(90).public_key().clone()),
+        "key_sets"
+    );
+    assert_eq!(
+        failing(|story| story.challenge_key = key(90)),
+        "challenge.signature"
+    );
+    assert_eq!(
+        failing(|story| story.possession_key = key(90)),
+        "activation.signature"
+    );
+    assert_eq!(
+        failing(|story| story.key_set.keys[0].state = KeyState::Retired),
+        "challenge.signature"
+    );
+    assert_eq!(
+        failing(|story| story.key_set.keys[1].state = KeyState::Next),
+        "assertion.key_set"
+    );
+    assert_eq!(
+        failing(|story| drop(story.key_set.keys.pop())),
+        "assertion.key_set"
+    );
     assert_eq!(failing_inputs(|_, e| e.key_sets.clear()), "key_sets");
-    assert_eq!(failing_inputs(|_, e| e.key_sets.push(e.key_sets[0].clone())), "key_sets");
+    assert_eq!(
+        failing_inputs(|_, e| e.key_sets.push(e.key_sets[0].clone())),
+        "key_sets"
+    );
 }
 
 /// The inner statement is signed by another approval key than the one that signs the approval.
@@ -264,13 +363,25 @@ fn an_approval_by_another_phone_is_refused() {
 
 #[test]
 fn the_wrong_issuer_audience_or_time_is_refused() {
-    assert_eq!(failing_inputs(|inputs, _| inputs.issuer = Some("https://other.example".into())), "assertion.signature");
-    assert_eq!(failing_inputs(|inputs, _| inputs.audience = "others".into()), "assertion.audience");
+    assert_eq!(
+        failing_inputs(|inputs, _| inputs.issuer = Some("https://other.example".into())),
+        "assertion.signature"
+    );
+    assert_eq!(
+        failing_inputs(|inputs, _| inputs.audience = "others".into()),
+        "assertion.audience"
+    );
     assert_eq!(failing_inputs(|inputs, _| inputs.at = at(55)), "assertion.expiry");
     assert_eq!(failing_inputs(|inputs, _| inputs.at = at(54)), "held");
     assert_eq!(failing_inputs(|inputs, _| inputs.at = at(-36)), "assertion.times");
-    assert_eq!(failing(|story| story.assertion.auth_time = at(0)), "assertion.times");
-    assert_eq!(failing(|story| story.assertion.auth_time = at(-61)), "challenge.time");
+    assert_eq!(
+        failing(|story| story.assertion.auth_time = at(0)),
+        "assertion.times"
+    );
+    assert_eq!(
+        failing(|story| story.assertion.auth_time = at(-61)),
+        "challenge.time"
+    );
     assert_eq!(failing(|story| story.challenge.exp = at(-10)), "challenge.time");
 }
 
@@ -285,21 +396,51 @@ fn methods_must_say_a_pin_and_one_kind_of_key() {
     assert_eq!(amr(&["pin", "pop", "mfa"]), "assertion.methods");
     assert_eq!(amr(&["pin", "swk", "pop"]), "assertion.methods");
     assert_eq!(amr(&["pin", "hwk", "pop", "mfa"]), "device.keystore");
-    assert_eq!(failing(|story| story.assertion.acr = "eidas9".into()), "assertion.methods");
+    assert_eq!(
+        failing(|story| story.assertion.acr = "eidas9".into()),
+        "assertion.methods"
+    );
 }
 
 #[test]
 fn statements_of_other_purchases_do_not_fit() {
     assert_eq!(failing(|story| story.bind = false), "challenge.binding");
-    assert_eq!(failing(|story| story.assertion.txn = ChallengeId::from_bytes([99; 16])), "challenge.binding");
-    assert_eq!(failing(|story| story.challenge.relying_party.id = "others".parse().unwrap()), "challenge.relying_party");
-    assert_eq!(failing(|story| story.challenge.display.rows[0].value = "€1.00".into()), "challenge.display");
-    assert_eq!(failing(|story| story.assertion.authorization_details[0].title = "Buy a house".into()), "challenge.display");
-    assert_eq!(failing(|story| story.assertion.authorization_details[0].action = "house.buy".into()), "challenge.display");
-    assert_eq!(failing(|story| story.assertion.authorization_details.clear()), "challenge.display");
-    assert_eq!(failing(|story| story.activation.device_id = DeviceId::from_bytes([99; 16])), "device");
-    assert_eq!(failing(|story| story.approval.device_id = DeviceId::from_bytes([99; 16])), "approval.binding");
-    assert_eq!(failing(|story| story.approval.match_code = String::new()), "approval.match_code");
+    assert_eq!(
+        failing(|story| story.assertion.txn = ChallengeId::from_bytes([99; 16])),
+        "challenge.binding"
+    );
+    assert_eq!(
+        failing(|story| story.challenge.relying_party.id = "others".parse().unwrap()),
+        "challenge.relying_party"
+    );
+    assert_eq!(
+        failing(|story| story.challenge.display.rows[0].value = "€1.00".into()),
+        "challenge.display"
+    );
+    assert_eq!(
+        failing(|story| story.assertion.authorization_details[0].title = "Buy a house".into()),
+        "challenge.display"
+    );
+    assert_eq!(
+        failing(|story| story.assertion.authorization_details[0].action = "house.buy".into()),
+        "challenge.display"
+    );
+    assert_eq!(
+        failing(|story| story.assertion.authorization_details.clear()),
+        "challenge.display"
+    );
+    assert_eq!(
+        failing(|story| story.activation.device_id = DeviceId::from_bytes([99; 16])),
+        "device"
+    );
+    assert_eq!(
+        failing(|story| story.approval.device_id = DeviceId::from_bytes([99; 16])),
+        "approval.binding"
+    );
+    assert_eq!(
+        failing(|story| story.approval.match_code = String::new()),
+        "approval.match_code"
+    );
 }
 
 /// An approval that verifies by itself, exchanged for the one that the assertion names.

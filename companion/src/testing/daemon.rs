@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) device_state: DeviceState,
     /// Replies to be lost, by RPC, after the work was done.
     pub(crate) lost: Vec<&'static str>,
+    /// The number that the evaluation of an activation gets; 0 in an honest daemon.
+    pub(crate) first_evaluation: u64,
     /// Charges since the device was made; also the number of the last evaluation.
     pub(crate) charges: u64,
     pub(crate) restore_epoch: u64,
@@ -76,6 +78,7 @@ impl Daemon {
             pin_policy: PinPolicy::default(),
             device_state: DeviceState::AwaitingConfirmation,
             lost: Vec::new(),
+            first_evaluation: 0,
             charges: 0,
             restore_epoch: 0,
             pending: Vec::new(),

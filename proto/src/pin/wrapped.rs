@@ -367,7 +367,10 @@ mod tests {
     fn records_of_version_1_stay_readable() {
         let json = serde_json::to_string(&wrapped()).unwrap();
         assert_eq!(serde_json::from_str::<WrappedKey>(&json).unwrap(), wrapped());
-        assert_eq!(json, "PINNED");
+        assert_eq!(
+            json,
+            "{\"version\":1,\"cost\":{\"memory_kib\":8,\"iterations\":1,\"lanes\":1},\"salt\":\"hg_T1mcjvMeHp02DuRJ07Q\",\"nonce\":\"qiZtOWntwJjrx-UH\",\"ciphertext\":\"D13rRQF2T2H-bmHTHLvyQI_aPhulIy3ogPc96-36tEeNbiInpExkhuQDZeiRuQ3H\"}"
+        );
         assert!(!json.contains(&hex(key(1).to_scalar().as_slice())));
     }
 }

@@ -22,6 +22,8 @@ pub enum Kind {
     Exhausted,
     /// The daemon cannot answer now.
     Unavailable,
+    /// The deadline came first.
+    Late,
     /// A defect or a damaged store; the cause is in the log.
     Internal,
 }
@@ -54,6 +56,8 @@ rules! {
     STORE_OVERLOADED = "store.overloaded", Exhausted, "The daemon is busy: wait and try again.";
     STORE_UNAVAILABLE = "store.unavailable", Unavailable, "The store cannot answer now: try again.";
     STORE_TAMPERED = "store.tampered", Internal, "A stored record does not verify; the operator has been alarmed.";
+    BUSY = "daemon.busy", Exhausted, "The daemon has as many requests in progress as it takes: wait and try again.";
+    DEADLINE = "request.deadline_exceeded", Late, "The request took longer than its deadline.";
     CLOCK_WENT_BACK = "clock.went_back", Unavailable, "The daemon's clock went back: its operator must set the clock right.";
     SHUTTING_DOWN = "daemon.stopping", Unavailable, "The daemon is stopping: connect again and resume.";
 
@@ -205,6 +209,31 @@ impl std::fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// The catalogue as the page docs/errors.md.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Errors\n\nEvery refusal of `paraphed` carries its code in `google.rpc.ErrorInfo.reason` (domain `paraphe.v1`), the field in \
+         `BadRequest`, the wait in `RetryInfo`. This page is the catalogue in `server/src/domain/fault.rs`; a test holds it to that.\n\n\
+         | code | gRPC status | what it says |\n| --- | --- | --- |\n",
+    );
+    for rule in CATALOGUE {
+        let status = match rule.kind {
+            Kind::Invalid => "INVALID_ARGUMENT",
+            Kind::NotFound => "NOT_FOUND",
+            Kind::Forbidden => "PERMISSION_DENIED",
+            Kind::Unauthenticated => "UNAUTHENTICATED",
+            Kind::Precondition => "FAILED_PRECONDITION",
+            Kind::Exists => "ALREADY_EXISTS",
+            Kind::Exhausted => "RESOURCE_EXHAUSTED",
+            Kind::Unavailable => "UNAVAILABLE",
+            Kind::Late => "DEADLINE_EXCEEDED",
+            Kind::Internal => "INTERNAL",
+        };
+        page.push_str(&format!("| `{}` | {status} | {} |\n", rule.code, rule.text));
+    }
+    page
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,5 +248,15 @@ mod tests {
         for rule in CATALOGUE {
             assert!(rule.text.ends_with('.'), "{}", rule.code);
         }
+    }
+
+    #[test]
+    fn the_page_of_errors_is_the_catalogue() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+        if std::env::var_os("PARAPHE_WRITE_DOCS").is_some() {
+            std::fs::write(path, page()).expect("docs/errors.md is written");
+        }
+        let published = std::fs::read_to_string(path).expect("docs/errors.md");
+        assert_eq!(published, page(), "run the tests once with PARAPHE_WRITE_DOCS=1");
     }
 }

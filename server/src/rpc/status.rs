@@ -22,6 +22,7 @@ pub fn status(fault: Fault) -> Status {
         Kind::Exists => Code::AlreadyExists,
         Kind::Exhausted => Code::ResourceExhausted,
         Kind::Unavailable => Code::Unavailable,
+        Kind::Late => Code::DeadlineExceeded,
         Kind::Internal => Code::Internal,
     };
     match (&fault.cause, code) {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{
-    CreateOperatorRequest, CreateServiceAccountRequest, DisableOperatorRequest, ListOperatorsRequest, Operator, Role,
+    CreateOperatorRequest, CreateServiceAccountRequest, DisableOperatorRequest, ListOperatorsRequest,
+    Operator, Role,
 };
 use serde::Serialize;
 
@@ -100,7 +101,10 @@ struct NewOperatorView {
 
 impl View for NewOperatorView {
     fn text(&self) -> String {
-        let next = format!("\n  Then type the digits of the phone: paraphe admin operator confirm {}\n", self.activation.activation_id);
+        let next = format!(
+            "\n  Then type the digits of the phone: paraphe admin operator confirm {}\n",
+            self.activation.activation_id
+        );
         format!("{}\n{}{next}", self.operator.text(), self.activation.text())
     }
 }
@@ -115,7 +119,11 @@ impl View for OperatorsView {
         let row = |operator: &OperatorView| {
             let kind = if operator.service { "program" } else { "person" };
             let who = format!("{}\n{}", operator.name, operator.operator_id);
-            [who, operator.roles.join(" "), format!("{}\n{kind}", operator.state)]
+            [
+                who,
+                operator.roles.join(" "),
+                format!("{}\n{kind}", operator.state),
+            ]
         };
         table(["operator", "roles", "state"], self.operators.iter().map(row))
     }
@@ -127,29 +135,55 @@ pub(super) async fn run_operator(context: &Context, command: OperatorCommand) ->
         OperatorCommand::Add { name, roles } => add(context, name, &roles).await,
         OperatorCommand::Confirm(args) => clerk::confirm(context, args).await,
         OperatorCommand::List => {
-            let list = client(context).await?.list_operators(ListOperatorsRequest {}).await?.into_inner();
-            output.show(&OperatorsView { operators: list.operators.into_iter().map(OperatorView::from).collect() })
+            let list = client(context)
+                .await?
+                .list_operators(ListOperatorsRequest {})
+                .await?
+                .into_inner();
+            output.show(&OperatorsView {
+                operators: list.operators.into_iter().map(OperatorView::from).collect(),
+            })
         }
         OperatorCommand::Disable { id } => {
-            let operator = client(context).await?.disable_operator(DisableOperatorRequest { operator_id: id }).await?;
+            let operator = client(context)
+                .await?
+                .disable_operator(DisableOperatorRequest { operator_id: id })
+                .await?;
             output.show(&OperatorView::from(operator.into_inner()))
         }
     }
 }
 
 async fn add(context: &Context, name: String, roles: &[OperatorRole]) -> Result<()> {
-    let request = CreateOperatorRequest { name, roles: role_numbers(roles) };
-    let created = client(context).await?.create_operator(request).await?.into_inner();
-    let (Some(operator), Some(issued)) = (created.operator, created.activation) else {
-        return Err(Error::other("daemon.reply", "The daemon's answer names no operator or no activation."));
+    let request = CreateOperatorRequest {
+        name,
+        roles: role_numbers(roles),
     };
-    context.output.show(&NewOperatorView { operator: operator.into(), activation: IssuedView::new(issued)? })
+    let created = client(context)
+        .await?
+        .create_operator(request)
+        .await?
+        .into_inner();
+    let (Some(operator), Some(issued)) = (created.operator, created.activation) else {
+        return Err(Error::other(
+            "daemon.reply",
+            "The daemon's answer names no operator or no activation.",
+        ));
+    };
+    context.output.show(&NewOperatorView {
+        operator: operator.into(),
+        activation: IssuedView::new(issued)?,
+    })
 }
 
 pub(super) async fn run_service(context: &Context, command: ServiceCommand) -> Result<()> {
     let ServiceCommand::Add { name, roles, jwk } = command;
     let public_jwk = files::read_value(&jwk)?.to_string();
-    let request = CreateServiceAccountRequest { name, roles: role_numbers(&roles), public_jwk };
+    let request = CreateServiceAccountRequest {
+        name,
+        roles: role_numbers(&roles),
+        public_jwk,
+    };
     let operator = client(context).await?.create_service_account(request).await?;
     context.output.show(&OperatorView::from(operator.into_inner()))
 }

@@ -6,7 +6,8 @@ use clap::Subcommand;
 use paraphe_proto::encoding::hex;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{
-    ListRelyingPartiesRequest, ListTerminalsRequest, RegisterRelyingPartyRequest, RegisterTerminalRequest, RelyingParty, Terminal,
+    ListRelyingPartiesRequest, ListTerminalsRequest, RegisterRelyingPartyRequest, RegisterTerminalRequest,
+    RelyingParty, Terminal,
 };
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
@@ -73,7 +74,11 @@ struct TerminalView {
 impl From<Terminal> for TerminalView {
     fn from(terminal: Terminal) -> Self {
         let registered_at = Timestamp::from_secs(terminal.registered_at);
-        TerminalView { thumbprint: terminal.thumbprint, label: terminal.label, registered_at }
+        TerminalView {
+            thumbprint: terminal.thumbprint,
+            label: terminal.label,
+            registered_at,
+        }
     }
 }
 
@@ -122,7 +127,11 @@ impl From<RelyingParty> for BackendView {
 
 impl BackendView {
     fn rights(&self) -> (String, String) {
-        let actions = if self.actions.is_empty() { "all".to_owned() } else { self.actions.join(" ") };
+        let actions = if self.actions.is_empty() {
+            "all".to_owned()
+        } else {
+            self.actions.join(" ")
+        };
         let identify = if self.may_identify { "yes" } else { "no" };
         (actions, identify.to_owned())
     }
@@ -150,9 +159,17 @@ impl View for BackendsView {
     fn text(&self) -> String {
         let row = |backend: &BackendView| {
             let (actions, identify) = backend.rights();
-            [backend.relying_party_id.clone(), backend.display_name.clone(), actions, identify]
+            [
+                backend.relying_party_id.clone(),
+                backend.display_name.clone(),
+                actions,
+                identify,
+            ]
         };
-        table(["id", "name shown", "actions", "by identity"], self.backends.iter().map(row))
+        table(
+            ["id", "name shown", "actions", "by identity"],
+            self.backends.iter().map(row),
+        )
     }
 }
 
@@ -164,8 +181,14 @@ pub(super) async fn run_terminal(context: &Context, command: TerminalCommand) ->
             context.output.show(&TerminalView::from(terminal.into_inner()))
         }
         TerminalCommand::List => {
-            let list = client(context).await?.list_terminals(ListTerminalsRequest {}).await?.into_inner();
-            context.output.show(&TerminalsView { terminals: list.terminals.into_iter().map(TerminalView::from).collect() })
+            let list = client(context)
+                .await?
+                .list_terminals(ListTerminalsRequest {})
+                .await?
+                .into_inner();
+            context.output.show(&TerminalsView {
+                terminals: list.terminals.into_iter().map(TerminalView::from).collect(),
+            })
         }
     }
 }
@@ -176,8 +199,19 @@ pub(super) async fn run_backend(context: &Context, command: BackendCommand) -> R
             let request = RegisterRelyingPartyRequest {
                 relying_party_id: args.id,
                 display_name: args.name,
-                public_jwk: args.jwk.as_deref().map(files::read_value).transpose()?.map(|jwk| jwk.to_string()).unwrap_or_default(),
-                certificate_sha256: args.certificate.as_deref().map(certificate_sha256).transpose()?.unwrap_or_default(),
+                public_jwk: args
+                    .jwk
+                    .as_deref()
+                    .map(files::read_value)
+                    .transpose()?
+                    .map(|jwk| jwk.to_string())
+                    .unwrap_or_default(),
+                certificate_sha256: args
+                    .certificate
+                    .as_deref()
+                    .map(certificate_sha256)
+                    .transpose()?
+                    .unwrap_or_default(),
                 may_identify: args.may_identify,
                 actions: args.actions,
             };
@@ -185,8 +219,14 @@ pub(super) async fn run_backend(context: &Context, command: BackendCommand) -> R
             context.output.show(&BackendView::from(backend.into_inner()))
         }
         BackendCommand::List => {
-            let list = client(context).await?.list_relying_parties(ListRelyingPartiesRequest {}).await?.into_inner();
-            context.output.show(&BackendsView { backends: list.relying_parties.into_iter().map(BackendView::from).collect() })
+            let list = client(context)
+                .await?
+                .list_relying_parties(ListRelyingPartiesRequest {})
+                .await?
+                .into_inner();
+            context.output.show(&BackendsView {
+                backends: list.relying_parties.into_iter().map(BackendView::from).collect(),
+            })
         }
     }
 }
@@ -194,17 +234,29 @@ pub(super) async fn run_backend(context: &Context, command: BackendCommand) -> R
 /// SHA-256 of the DER form of the first certificate in a PEM file, 64 hexadecimal digits (RFC 8705, section 3.1).
 fn certificate_sha256(path: &Path) -> Result<String> {
     let pem = files::read(path)?;
-    let none = || Error::invalid("certificate.unreadable", format!("{} holds no certificate in PEM.", path.display()));
+    let none = || {
+        Error::invalid(
+            "certificate.unreadable",
+            format!("{} holds no certificate in PEM.", path.display()),
+        )
+    };
     let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----").ok_or_else(none)?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----").ok_or_else(none)?;
     let text: String = body.split_whitespace().collect();
-    let der = data_encoding::BASE64.decode(text.as_bytes()).map_err(|_| none())?;
+    let der = data_encoding::BASE64
+        .decode(text.as_bytes())
+        .map_err(|_| none())?;
     Ok(hex(digest(&SHA256, &der).as_ref()))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -212,17 +264,27 @@ mod tests {
     fn a_certificate_is_named_by_the_hash_of_its_der_form() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("client.pem");
-        std::fs::write(&path, "junk\n-----BEGIN CERTIFICATE-----\nYW\nJj\n-----END CERTIFICATE-----\n").unwrap();
+        std::fs::write(
+            &path,
+            "junk\n-----BEGIN CERTIFICATE-----\nYW\nJj\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
         // SHA-256 of "abc", FIPS 180-2.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(certificate_sha256(&path).unwrap(), expected);
         std::fs::write(&path, "no certificate").unwrap();
-        assert_eq!(certificate_sha256(&path).unwrap_err().code(), "certificate.unreadable");
+        assert_eq!(
+            certificate_sha256(&path).unwrap_err().code(),
+            "certificate.unreadable"
+        );
     }
 
     #[test]
     fn a_backend_without_listed_actions_may_ask_for_all() {
-        let view = BackendView::from(RelyingParty { relying_party_id: "courses".into(), ..RelyingParty::default() });
+        let view = BackendView::from(RelyingParty {
+            relying_party_id: "courses".into(),
+            ..RelyingParty::default()
+        });
         assert!(BackendsView { backends: vec![view] }.text().contains("all"));
     }
 }

@@ -65,27 +65,49 @@ impl View for AuditView {
     fn text(&self) -> String {
         let row = |entry: &EntryView| {
             let what = format!("{}\n{}: {}", time_text(entry.at), entry.verb, entry.outcome);
-            [entry.number.to_string(), what, format!("{}\n{}", entry.actor, entry.target)]
+            [
+                entry.number.to_string(),
+                what,
+                format!("{}\n{}", entry.actor, entry.target),
+            ]
         };
         table(["#", "what", "by, on"], self.entries.iter().map(row))
     }
 }
 
 pub(super) async fn audit(context: &Context, args: &AuditArgs) -> Result<()> {
-    let request = ListAuditEntriesRequest { after: args.after, page_size: args.count };
-    let list = client(context).await?.list_audit_entries(request).await?.into_inner();
-    context.output.show(&AuditView { entries: list.entries.into_iter().map(EntryView::from).collect() })
+    let request = ListAuditEntriesRequest {
+        after: args.after,
+        page_size: args.count,
+    };
+    let list = client(context)
+        .await?
+        .list_audit_entries(request)
+        .await?
+        .into_inner();
+    context.output.show(&AuditView {
+        entries: list.entries.into_iter().map(EntryView::from).collect(),
+    })
 }
 
 pub(super) async fn statements(context: &Context, args: &StatementsArgs) -> Result<()> {
-    let request = GetStatementsRequest { challenge_id: args.challenge.clone() };
+    let request = GetStatementsRequest {
+        challenge_id: args.challenge.clone(),
+    };
     let statements = client(context).await?.get_statements(request).await?.into_inner();
-    context.output.show(&StatementsView::write(&statements, &args.out)?)
+    context
+        .output
+        .show(&StatementsView::write(&statements, &args.out)?)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
@@ -101,6 +123,9 @@ mod tests {
         };
         let text = AuditView { entries: vec![entry] }.text();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        assert!(text.contains(&format!("opr_{}", "a".repeat(26))), "ids stay whole: {text}");
+        assert!(
+            text.contains(&format!("opr_{}", "a".repeat(26))),
+            "ids stay whole: {text}"
+        );
     }
 }

@@ -131,7 +131,9 @@ struct KeyView {
 
 impl View for KeyView {
     fn text(&self) -> String {
-        serde_json::to_string(&self.jwk).map(|jwk| format!("{jwk}\n")).unwrap_or_default()
+        serde_json::to_string(&self.jwk)
+            .map(|jwk| format!("{jwk}\n"))
+            .unwrap_or_default()
     }
 }
 
@@ -164,7 +166,11 @@ struct RequestedView {
 impl View for RequestedView {
     fn text(&self) -> String {
         let spaced: String = self.match_code.chars().flat_map(|digit| [digit, ' ']).collect();
-        let code = if spaced.is_empty() { String::new() } else { format!("\n      {CODE}{}{CODE:#}\n\n", spaced.trim_end()) };
+        let code = if spaced.is_empty() {
+            String::new()
+        } else {
+            format!("\n      {CODE}{}{CODE:#}\n\n", spaced.trim_end())
+        };
         let facts = facts([
             ("challenge", self.challenge_id.clone()),
             ("state", self.state.to_owned()),
@@ -184,13 +190,17 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Check(args) => check(context, args).await,
         Command::Request(args) => request(context, args).await,
         Command::Get(args) => {
-            let request = GetRequest { challenge_id: args.challenge };
+            let request = GetRequest {
+                challenge_id: args.challenge,
+            };
             let verdict = client(context, &args.account).await?.get(request).await?;
             context.output.show(&VerdictView::from(verdict.into_inner()))
         }
         Command::Watch(args) => verdicts::watch(context, args).await,
         Command::Cancel(args) => {
-            let request = CancelRequest { challenge_id: args.challenge };
+            let request = CancelRequest {
+                challenge_id: args.challenge,
+            };
             let verdict = client(context, &args.account).await?.cancel(request).await?;
             context.output.show(&VerdictView::from(verdict.into_inner()))
         }
@@ -199,10 +209,15 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
 
 fn key(context: &Context, file: &std::path::Path) -> Result<()> {
     let key = new_key()?;
-    let pem = key.to_pkcs8_pem().map_err(|error| Error::other(error.code(), error.to_string()))?;
+    let pem = key
+        .to_pkcs8_pem()
+        .map_err(|error| Error::other(error.code(), error.to_string()))?;
     files::write_private_new(file, pem.as_bytes())?;
     let public = key.public_key();
-    context.output.show(&KeyView { thumbprint: public.thumbprint(), jwk: public.to_jwk() })
+    context.output.show(&KeyView {
+        thumbprint: public.thumbprint(),
+        jwk: public.to_jwk(),
+    })
 }
 
 async fn check(context: &Context, args: CheckArgs) -> Result<()> {
@@ -215,10 +230,22 @@ async fn check(context: &Context, args: CheckArgs) -> Result<()> {
             birthplace: args.birthplace.unwrap_or_default(),
         }),
     };
-    let request = CheckRequest { person: Some(person), action: args.action, session_acr: args.session_acr };
-    let reply = client(context, &args.account).await?.check(request).await?.into_inner();
+    let request = CheckRequest {
+        person: Some(person),
+        action: args.action,
+        session_acr: args.session_acr,
+    };
+    let reply = client(context, &args.account)
+        .await?
+        .check(request)
+        .await?
+        .into_inner();
     let decision = decision_name(reply.decision());
-    context.output.show(&CheckView { decision, subject: reply.subject, channels: reply.channels })
+    context.output.show(&CheckView {
+        decision,
+        subject: reply.subject,
+        channels: reply.channels,
+    })
 }
 
 async fn request(context: &Context, args: RequestArgs) -> Result<()> {
@@ -227,7 +254,11 @@ async fn request(context: &Context, args: RequestArgs) -> Result<()> {
         idempotency_key: args.idempotency_key.unwrap_or_else(random_key),
         subject: args.subject,
         action: args.action,
-        parameters: args.parameters.into_iter().map(|parameter| (parameter.name, parameter.value)).collect(),
+        parameters: args
+            .parameters
+            .into_iter()
+            .map(|parameter| (parameter.name, parameter.value))
+            .collect(),
         locale: args.locale,
         lifetime_s: args.lifetime_s,
         ..RequestRequest::default()
@@ -244,7 +275,12 @@ async fn request(context: &Context, args: RequestArgs) -> Result<()> {
     if !args.wait {
         return Ok(());
     }
-    let verdict = countdown::waiting("waiting for the phone", until, verdicts::decided(&mut client, &reply.challenge_id)).await?;
+    let verdict = countdown::waiting(
+        "waiting for the phone",
+        until,
+        verdicts::decided(&mut client, &reply.challenge_id),
+    )
+    .await?;
     context.output.show(&VerdictView::from(verdict.clone()))?;
     verdicts::approved(&verdict)
 }
@@ -258,7 +294,10 @@ fn random_key() -> String {
 
 async fn client(context: &Context, account: &Account) -> Result<StepUpClient<AuthenticatedChannel>> {
     let server = context.server()?;
-    let credentials =
-        Credentials::Account { id: account.id.to_string(), key: read_key(&account.key)?, issuer: server.issuer.clone() };
+    let credentials = Credentials::Account {
+        id: account.id.to_string(),
+        key: read_key(&account.key)?,
+        issuer: server.issuer.clone(),
+    };
     Ok(server.connect().await?.step_up(credentials))
 }

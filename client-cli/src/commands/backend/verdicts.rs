@@ -67,7 +67,11 @@ impl View for VerdictView {
             ("cursor", self.cursor.clone()),
         ]);
         // On a line of its own, so that it can be copied whole.
-        let assertion = if self.assertion.is_empty() { String::new() } else { format!("\n{}\n", self.assertion) };
+        let assertion = if self.assertion.is_empty() {
+            String::new()
+        } else {
+            format!("\n{}\n", self.assertion)
+        };
         format!("{facts}{assertion}\n")
     }
 }
@@ -76,9 +80,17 @@ impl View for VerdictView {
 ///
 /// # Errors
 /// What the daemon refuses.
-pub(super) async fn decided(client: &mut StepUpClient<AuthenticatedChannel>, challenge_id: &str) -> Result<Verdict> {
+pub(super) async fn decided(
+    client: &mut StepUpClient<AuthenticatedChannel>,
+    challenge_id: &str,
+) -> Result<Verdict> {
     loop {
-        let verdict = client.get(GetRequest { challenge_id: challenge_id.to_owned() }).await?.into_inner();
+        let verdict = client
+            .get(GetRequest {
+                challenge_id: challenge_id.to_owned(),
+            })
+            .await?
+            .into_inner();
         if !matches!(verdict.state(), State::Pending | State::Unspecified) {
             return Ok(verdict);
         }
@@ -103,7 +115,10 @@ pub(super) fn approved(verdict: &Verdict) -> Result<()> {
 /// What the daemon refuses; [`Error::Unreachable`] when it stays away for a minute.
 pub(super) async fn watch(context: &Context, args: WatchArgs) -> Result<()> {
     let mut client = client(context, &args.account).await?;
-    let mut progress = Progress { cursor: args.cursor, left: args.count };
+    let mut progress = Progress {
+        cursor: args.cursor,
+        left: args.count,
+    };
     let mut tries = 0;
     while progress.left != Some(0) {
         let before = progress.cursor.clone();
@@ -114,7 +129,9 @@ pub(super) async fn watch(context: &Context, args: WatchArgs) -> Result<()> {
         }
         tries = if progress.cursor == before { tries + 1 } else { 0 };
         if tries == 1 {
-            context.output.note("  The daemon stopped; resuming when it is back.");
+            context
+                .output
+                .note("  The daemon stopped; resuming when it is back.");
         }
         tokio::time::sleep(RECONNECT_INTERVAL).await;
     }
@@ -126,8 +143,17 @@ struct Progress {
     left: Option<u64>,
 }
 
-async fn follow(context: &Context, client: &mut StepUpClient<AuthenticatedChannel>, progress: &mut Progress) -> Result<()> {
-    let mut stream = client.watch(WatchRequest { cursor: progress.cursor.clone() }).await?.into_inner();
+async fn follow(
+    context: &Context,
+    client: &mut StepUpClient<AuthenticatedChannel>,
+    progress: &mut Progress,
+) -> Result<()> {
+    let mut stream = client
+        .watch(WatchRequest {
+            cursor: progress.cursor.clone(),
+        })
+        .await?
+        .into_inner();
     while progress.left != Some(0) {
         let Some(verdict) = stream.message().await? else {
             return Err(Error::Unreachable("The stream ended.".to_owned()));
@@ -141,18 +167,35 @@ async fn follow(context: &Context, client: &mut StepUpClient<AuthenticatedChanne
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
 
     use super::*;
 
     fn verdict(state: State) -> Verdict {
-        Verdict { challenge_id: "chl_x".into(), state: state.into(), assertion: "a.b.c".into(), ..Verdict::default() }
+        Verdict {
+            challenge_id: "chl_x".into(),
+            state: state.into(),
+            assertion: "a.b.c".into(),
+            ..Verdict::default()
+        }
     }
 
     #[test]
     fn only_an_approval_is_exit_code_zero() {
         assert!(approved(&verdict(State::Approved)).is_ok());
-        for state in [State::Denied, State::Reported, State::Expired, State::Cancelled, State::Superseded, State::Failed] {
+        for state in [
+            State::Denied,
+            State::Reported,
+            State::Expired,
+            State::Cancelled,
+            State::Superseded,
+            State::Failed,
+        ] {
             assert_eq!(approved(&verdict(state)).unwrap_err().exit(), 8, "{state:?}");
         }
     }
@@ -161,7 +204,10 @@ mod tests {
     fn a_verdict_names_its_state_and_carries_the_assertion_whole() {
         let view = VerdictView::from(verdict(State::Approved));
         let json = serde_json::to_value(&view).unwrap();
-        assert_eq!((json["state"].as_str(), json["assertion"].as_str()), (Some("approved"), Some("a.b.c")));
+        assert_eq!(
+            (json["state"].as_str(), json["assertion"].as_str()),
+            (Some("approved"), Some("a.b.c"))
+        );
         assert!(view.text().lines().any(|line| line == "a.b.c"));
     }
 }

@@ -78,7 +78,7 @@ impl Companion for Daemon {
         let element = BlindedElement::parse(&body.blinded_element).unwrap();
         let context = EvaluationContext::Activation(world.activation_id);
         let mut claims = evaluation(context, world.device_id, &world.oprf, &element);
-        claims.evaluation = 0;
+        claims.evaluation = world.first_evaluation;
         let evaluation = world.issuer.sign(&claims);
         world.reply("EvaluateActivation", EvaluationResponse { evaluation })
     }

@@ -1,0 +1,212 @@
+//! What `paraphe phone` prints.
+
+use paraphe_companion::{Device, Phone, Receipt, Shown};
+use paraphe_proto::statements::Display;
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1::HistoryEntry;
+use serde::Serialize;
+
+use crate::handset;
+use crate::output::{View, facts, table, time_text};
+
+/// A phone that was just activated.
+#[derive(Serialize)]
+pub struct ActivatedView {
+    /// dev_…
+    pub device_id: String,
+    /// To be read to the person who enrols; none where nobody needs to type them.
+    pub six_digits: Option<String>,
+}
+
+impl View for ActivatedView {
+    fn text(&self) -> String {
+        let device = facts([("phone", self.device_id.clone())]);
+        match &self.six_digits {
+            Some(digits) => format!("{device}{}\n", handset::digits_screen("Phone", digits)),
+            None => format!("{device}This phone is activated; nobody needs to type anything.\n"),
+        }
+    }
+}
+
+/// The phone as the daemon sees it.
+#[derive(Serialize)]
+pub struct StatusView {
+    device_id: String,
+    #[serde(flatten)]
+    device: Device,
+}
+
+impl StatusView {
+    /// Puts together.
+    pub fn new(phone: &Phone, device: Device) -> Self {
+        Self {
+            device_id: phone.device_id().to_string(),
+            device,
+        }
+    }
+}
+
+impl View for StatusView {
+    fn text(&self) -> String {
+        let time = |at: Option<Timestamp>| at.map(time_text).unwrap_or_default();
+        let blocked: Vec<String> = self
+            .device
+            .blocked
+            .iter()
+            .map(|blocked| blocked.name.clone())
+            .collect();
+        facts([
+            ("phone", self.device_id.clone()),
+            ("state", self.device.state.to_string()),
+            ("quarantined until", time(self.device.quarantined_until)),
+            ("PIN attempts left", self.device.attempts_left.to_string()),
+            ("next attempt in", format!("{} s", self.device.wait_s)),
+            ("blocked", blocked.join(", ")),
+            ("frozen since", time(self.device.frozen_since)),
+        ])
+    }
+}
+
+/// A verified challenge.
+#[derive(Serialize)]
+pub struct ShownView {
+    challenge_id: String,
+    relying_party: String,
+    action: String,
+    document: Display,
+    match_digits: Option<u8>,
+    expires_at: Timestamp,
+    #[serde(skip)]
+    screen: String,
+}
+
+impl ShownView {
+    /// What may be shown of it.
+    pub fn new(shown: &Shown) -> Self {
+        Self {
+            challenge_id: shown.challenge_id().to_string(),
+            relying_party: shown.relying_party().name.clone(),
+            action: shown.action().to_owned(),
+            document: shown.document().clone(),
+            match_digits: shown.match_digits(),
+            expires_at: shown.expires_at(),
+            screen: format!(
+                "{}\nends {}",
+                handset::screen("Phone", shown),
+                handset::ends(shown)
+            ),
+        }
+    }
+}
+
+impl View for ShownView {
+    fn text(&self) -> String {
+        format!("{}\n{}\n", self.challenge_id, self.screen)
+    }
+}
+
+/// A challenge that needs no answer any more.
+#[derive(Serialize)]
+pub struct EndedView {
+    /// chl_…
+    pub challenge_id: String,
+    /// Its final state.
+    pub state: String,
+}
+
+impl View for EndedView {
+    fn text(&self) -> String {
+        format!("{} is {}\n", self.challenge_id, self.state)
+    }
+}
+
+/// An answer and what became of it.
+#[derive(Serialize)]
+pub struct AnsweredView {
+    /// What the daemon said, and the statements.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+}
+
+impl View for AnsweredView {
+    fn text(&self) -> String {
+        facts([
+            ("challenge", self.receipt.challenge_id.to_string()),
+            ("state", self.receipt.state.to_string()),
+            ("decided", time_text(self.receipt.decided_at)),
+            ("PIN attempts left", self.receipt.attempts_left.to_string()),
+        ])
+    }
+}
+
+/// A challenge that lifts blocks, once approved.
+#[derive(Serialize)]
+pub struct LiftedView {
+    /// chl_…
+    pub challenge_id: String,
+}
+
+impl View for LiftedView {
+    fn text(&self) -> String {
+        format!(
+            "Approve {0} to lift: paraphe phone approve {0}\n",
+            self.challenge_id
+        )
+    }
+}
+
+/// The past, newest first.
+#[derive(Serialize)]
+pub struct HistoryView {
+    entries: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    at: Timestamp,
+    challenge_id: String,
+    relying_party: String,
+    title: String,
+    rows: Vec<(String, String)>,
+    state: String,
+    decided_at: Option<Timestamp>,
+}
+
+impl HistoryView {
+    /// From the daemon's entries.
+    pub fn new(entries: Vec<HistoryEntry>) -> Self {
+        let entries = entries.into_iter().map(|entry| Entry {
+            at: Timestamp::from_secs(entry.at),
+            challenge_id: entry.challenge_id,
+            relying_party: entry.relying_party_name,
+            title: entry.title,
+            rows: entry.rows.into_iter().map(|row| (row.label, row.value)).collect(),
+            state: entry.state,
+            decided_at: (entry.decided_at > 0).then(|| Timestamp::from_secs(entry.decided_at)),
+        });
+        Self {
+            entries: entries.collect(),
+        }
+    }
+}
+
+impl View for HistoryView {
+    fn text(&self) -> String {
+        if self.entries.is_empty() {
+            return "Nothing yet.\n".to_owned();
+        }
+        let rows = self.entries.iter().map(|entry| {
+            let what = entry
+                .rows
+                .first()
+                .map_or(entry.title.clone(), |row| format!("{}: {}", entry.title, row.1));
+            [
+                time_text(entry.at),
+                entry.relying_party.clone(),
+                what,
+                entry.state.clone(),
+            ]
+        });
+        format!("{}\n", table(["when", "who asked", "for what", "answer"], rows))
+    }
+}
