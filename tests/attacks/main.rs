@@ -16,7 +16,9 @@ mod daemon;
 mod world;
 
 mod bad_input;
+mod by_hand;
 mod enrolment;
+mod interop;
 mod life;
 mod pin;
 mod roles;

@@ -86,11 +86,7 @@ impl World {
         let terminal = Arc::new(SoftwareKey::from_pkcs8_pem(&pem).unwrap());
         let token = sign_in(&channel, &server, &phone, &terminal, "admin-1").await;
         let blank = Account::new("");
-        let admin = Session {
-            terminal,
-            token,
-            phone,
-        };
+        let admin = Session { terminal, token };
         let (clerk, auditor, market) = (blank.clone(), blank.clone(), blank);
         let mut world = Self {
             daemon,

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use tonic::{Code, Response, Status};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 /// A refusal as a client reads it.
@@ -55,9 +55,4 @@ pub fn refusal<T: Debug>(reply: Result<T, Status>) -> Refusal {
 #[track_caller]
 pub fn reason_of<T: Debug>(reply: Result<T, Status>) -> String {
     refusal(reply).code
-}
-
-/// The message of a reply.
-pub(crate) fn message<T>(response: Response<T>) -> T {
-    response.into_inner()
 }

@@ -4,7 +4,10 @@ use paraphe_proto::time::Timestamp;
 use rand_core::{CryptoRng, RngCore};
 
 /// The machine's time, Unix seconds.
-#[expect(clippy::disallowed_methods, reason = "a test reads the clock to sign its tokens")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test reads the clock to sign its tokens"
+)]
 pub fn now() -> Timestamp {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seconds = elapsed.expect("the clock is past 1970").as_secs();

@@ -31,7 +31,7 @@ pub mod specimen;
 pub mod template;
 pub mod world;
 
-pub use backend::{Backend, Purchase};
+pub use backend::{Backend, Purchase, purchase};
 pub use call::{Refusal, reason_of, refusal};
 pub use clock::{now, rng};
 pub use daemon::Daemon;

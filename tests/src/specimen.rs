@@ -77,7 +77,10 @@ fn check_digit(text: &str) -> u32 {
         _ => character.to_digit(36).expect("0-9, A-Z or <"),
     };
     let weighted = text.chars().zip([7, 3, 1].into_iter().cycle());
-    weighted.map(|(character, weight)| value(character) * weight).sum::<u32>() % 10
+    weighted
+        .map(|(character, weight)| value(character) * weight)
+        .sum::<u32>()
+        % 10
 }
 
 #[cfg(test)]
@@ -86,7 +89,8 @@ mod tests {
 
     #[test]
     fn the_published_specimen_comes_out() {
-        let published = "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10";
+        let published =
+            "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10";
         assert_eq!(Specimen::anna().mrz(), published);
     }
 }
