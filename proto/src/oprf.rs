@@ -203,32 +203,8 @@ mod tests {
     use super::*;
     use crate::{
         encoding::from_hex,
-        testing::{SeededRng, key},
+        testing::{FixedRng, SeededRng, key},
     };
-
-    /// Gives the bytes of a vector as if they were drawn.
-    struct FixedRng(Vec<u8>);
-
-    impl rand_core::RngCore for FixedRng {
-        fn next_u32(&mut self) -> u32 {
-            rand_core::impls::next_u32_via_fill(self)
-        }
-
-        fn next_u64(&mut self) -> u64 {
-            rand_core::impls::next_u64_via_fill(self)
-        }
-
-        fn fill_bytes(&mut self, dest: &mut [u8]) {
-            dest.copy_from_slice(&self.0);
-        }
-
-        fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
-            rand_core::RngCore::fill_bytes(self, dest);
-            Ok(())
-        }
-    }
-
-    impl CryptoRng for FixedRng {}
 
     const KEY: &str = "159749d750713afe245d2d39ccfaae8381c53ce92d098a9375ee70739c7ac0bf";
     const BLIND: &str = "3338fa65ec36e0290022b48eb562889d89dbfa691d1cde91517fa222ed7ad364";

@@ -73,6 +73,30 @@ impl RngCore for SeededRng {
 
 impl CryptoRng for SeededRng {}
 
+/// Gives these bytes as if they were drawn: for published vectors.
+pub(crate) struct FixedRng(pub(crate) Vec<u8>);
+
+impl RngCore for FixedRng {
+    fn next_u32(&mut self) -> u32 {
+        rand_core::impls::next_u32_via_fill(self)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        rand_core::impls::next_u64_via_fill(self)
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        dest.copy_from_slice(&self.0);
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.fill_bytes(dest);
+        Ok(())
+    }
+}
+
+impl CryptoRng for FixedRng {}
+
 /// The same key for the same seed.
 pub(crate) fn key(seed: u64) -> SoftwareKey {
     SoftwareKey::generate(&mut SeededRng::new(seed)).unwrap()

@@ -19,8 +19,15 @@ impl Terminal {
     fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new(binary("debug", "paraphe"));
         command.args(["--json", "--server", &self.daemon.url, "--issuer", ISSUER, "--ca"]);
-        command.arg(self.daemon.path("ca.pem")).arg("--home").arg(self.folder.join("home")).args(line);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg(self.daemon.path("ca.pem"))
+            .arg("--home")
+            .arg(self.folder.join("home"))
+            .args(line);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -36,13 +43,17 @@ impl Terminal {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{line:?}: {said}");
         let out = String::from_utf8(output.stdout).unwrap();
-        serde_json::from_str(out.lines().last().unwrap_or("null")).unwrap_or_else(|_| panic!("{line:?}: {out}"))
+        serde_json::from_str(out.lines().last().unwrap_or("null"))
+            .unwrap_or_else(|_| panic!("{line:?}: {out}"))
     }
 
     /// The exit code of a command that must fail, and what it said.
     fn fails(&self, line: &[&str], input: &str) -> (i32, String) {
         let output = self.run(line, input);
-        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     }
 
     pub fn file(&self, name: &str, content: &str) -> String {
@@ -62,8 +73,17 @@ impl Terminal {
         let code = self.file("login-code", &code);
         let pin = self.path("pin");
         let phone = self.path(phone);
-        let line =
-            ["phone", "--phone", &phone, "approve", &id, "--match-code-file", &code, "--pin-file", &pin];
+        let line = [
+            "phone",
+            "--phone",
+            &phone,
+            "approve",
+            &id,
+            "--match-code-file",
+            &code,
+            "--pin-file",
+            &pin,
+        ];
         self.ok(&line, "");
         let done = login.wait_with_output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -83,7 +103,11 @@ impl Terminal {
         for _ in 0..50 {
             let shown = self.run(&["phone", "--phone", &phone, "pending"], "");
             let text = String::from_utf8_lossy(&shown.stdout).into_owned();
-            if let Some(id) = text.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok()) {
+            if let Some(id) = text
+                .lines()
+                .last()
+                .and_then(|line| serde_json::from_str::<Value>(line).ok())
+            {
                 return id["challenge_id"].as_str().unwrap().to_owned();
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
@@ -93,7 +117,18 @@ impl Terminal {
 
     fn activate(&self, phone: &str, uri: &str) -> String {
         let (phone, pin) = (self.path(phone), self.path("pin"));
-        let line = ["phone", "--phone", &phone, "activate", "--uri-file", "-", "--pin-file", &pin, "--cost", "lowest"];
+        let line = [
+            "phone",
+            "--phone",
+            &phone,
+            "activate",
+            "--uri-file",
+            "-",
+            "--pin-file",
+            &pin,
+            "--cost",
+            "lowest",
+        ];
         let shown = self.ok(&line, uri);
         shown["six_digits"].as_str().unwrap_or_default().to_owned()
     }
@@ -107,7 +142,10 @@ pub fn terminal() -> Terminal {
     std::fs::create_dir(&folder).unwrap();
     let terminal = Terminal { daemon, folder };
     terminal.file("pin", PIN);
-    assert_eq!(terminal.activate("admin", made["administrators"][0]["uri"].as_str().unwrap()), "");
+    assert_eq!(
+        terminal.activate("admin", made["administrators"][0]["uri"].as_str().unwrap()),
+        ""
+    );
     let key = terminal.daemon.path("first-terminal.pem").display().to_string();
     terminal.ok(&["terminal", "--key-file", &key], "");
     terminal.sign_in("admin-1", "admin");
@@ -116,14 +154,30 @@ pub fn terminal() -> Terminal {
 
 /// Creates the clerk with a phone, and a registered backend with its key file.
 pub fn staff(desk: &Terminal) {
-    let made = desk.ok(&["admin", "operator", "add", "claire.martin", "--role", "clerk"], "");
+    let made = desk.ok(
+        &["admin", "operator", "add", "claire.martin", "--role", "clerk"],
+        "",
+    );
     let activation = find(&made, "activation_id");
     let digits = desk.activate("claire", &find(&made, "uri"));
-    desk.ok(&["admin", "operator", "confirm", &activation, "--code-file", "-"], &digits);
+    desk.ok(
+        &["admin", "operator", "confirm", &activation, "--code-file", "-"],
+        &digits,
+    );
     let key = desk.path("market.pem");
     let jwk = desk.ok(&["backend", "key", &key], "");
     let jwk = desk.file("market.jwk.json", &jwk["jwk"].to_string());
-    let line = ["admin", "backend", "add", "course-marketplace", "--name", "Course marketplace", "--jwk", &jwk, "--may-identify"];
+    let line = [
+        "admin",
+        "backend",
+        "add",
+        "course-marketplace",
+        "--name",
+        "Course marketplace",
+        "--jwk",
+        &jwk,
+        "--may-identify",
+    ];
     desk.ok(&line, "");
 }
 
@@ -151,21 +205,47 @@ fn the_story_by_hand_with_documented_commands() {
     desk.sign_in("claire.martin", "claire");
     let case = find(&desk.ok(&["clerk", "open"], ""), "case_id");
     let mrz = "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10\n";
-    let evidence = ["clerk", "evidence", &case, "--mrz-file", "-", "--check", "document-genuine", "--check", "holder-likeness"];
+    let evidence = [
+        "clerk",
+        "evidence",
+        &case,
+        "--mrz-file",
+        "-",
+        "--check",
+        "document-genuine",
+        "--check",
+        "holder-likeness",
+    ];
     let (exit, said) = desk.fails(&evidence, &mrz.replace("7408122", "7408123"));
     assert!(exit == 6 && said.contains("mrz.refused"), "{said}");
     desk.ok(&evidence, mrz);
     let issued = desk.ok(&["clerk", "activate", &case], "");
     let digits = desk.activate("anna", &find(&issued, "uri"));
     assert_eq!(desk.fails(&["admin", "operator", "list"], "").0, 3);
-    desk.ok(&["clerk", "confirm", &find(&issued, "activation_id"), "--code-file", "-"], &digits);
+    desk.ok(
+        &[
+            "clerk",
+            "confirm",
+            &find(&issued, "activation_id"),
+            "--code-file",
+            "-",
+        ],
+        &digits,
+    );
     buy(&desk);
 }
 
 fn buy(desk: &Terminal) {
     let key = desk.path("market.pem");
     let backend = |line: &[&str]| {
-        let mut all = vec!["backend", line[0], "--id", "course-marketplace", "--key", key.as_str()];
+        let mut all = vec![
+            "backend",
+            line[0],
+            "--id",
+            "course-marketplace",
+            "--key",
+            key.as_str(),
+        ];
         all.extend(&line[1..]);
         all.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
@@ -174,13 +254,34 @@ fn buy(desk: &Terminal) {
         desk.ok(&line.iter().map(String::as_str).collect::<Vec<_>>(), "")
     };
     let checked = call(&[
-        "check", "--action", "course.buy", "--family-name", "Eriksson", "--given-names", "Anna Maria", "--birth-date",
+        "check",
+        "--action",
+        "course.buy",
+        "--family-name",
+        "Eriksson",
+        "--given-names",
+        "Anna Maria",
+        "--birth-date",
         "1974-08-12",
     ]);
     let asked = call(&[
-        "request", "--subject", &find(&checked, "subject"), "--action", "course.buy", "--locale", "fr", "--param",
-        "title=text:Soudure TIG", "--param", "provider=text:GRETA", "--param", "price=money:1499.00:EUR", "--param",
-        "session=date:2027-01-18", "--param", "reference=text:CF-1",
+        "request",
+        "--subject",
+        &find(&checked, "subject"),
+        "--action",
+        "course.buy",
+        "--locale",
+        "fr",
+        "--param",
+        "title=text:Soudure TIG",
+        "--param",
+        "provider=text:GRETA",
+        "--param",
+        "price=money:1499.00:EUR",
+        "--param",
+        "session=date:2027-01-18",
+        "--param",
+        "reference=text:CF-1",
     ]);
     let id = find(&asked, "challenge_id");
     assert_eq!(desk.waiting("anna"), id);
@@ -188,17 +289,41 @@ fn buy(desk: &Terminal) {
     let code = desk.file("code", &find(&asked, "match_code"));
     let wrong = desk.file("wrong", "739146");
     let approve = |pin: &str| {
-        ["phone", "--phone", &anna, "approve", &id, "--match-code-file", &code, "--out", &out, "--pin-file", pin]
-            .map(str::to_owned)
+        [
+            "phone",
+            "--phone",
+            &anna,
+            "approve",
+            &id,
+            "--match-code-file",
+            &code,
+            "--out",
+            &out,
+            "--pin-file",
+            pin,
+        ]
+        .map(str::to_owned)
     };
     let line = approve(&wrong);
     assert_eq!(desk.fails(&line.each_ref().map(String::as_str), "").0, 10);
     let line = approve(&pin);
-    assert_eq!(find(&desk.ok(&line.each_ref().map(String::as_str), ""), "state"), "approved");
+    assert_eq!(
+        find(&desk.ok(&line.each_ref().map(String::as_str), ""), "state"),
+        "approved"
+    );
     let assertion = desk.file("assertion.jwt", &find(&call(&["get", &id]), "assertion"));
     let jwks = format!("{}/.well-known/jwks.json", desk.daemon.url);
     let verify = |audience: &str| {
-        ["verify", "--assertion", &assertion, "--jwks", &jwks, "--audience", audience].map(str::to_owned)
+        [
+            "verify",
+            "--assertion",
+            &assertion,
+            "--jwks",
+            &jwks,
+            "--audience",
+            audience,
+        ]
+        .map(str::to_owned)
     };
     let line = verify("course-marketplace");
     desk.ok(&line.each_ref().map(String::as_str), "");

@@ -203,3 +203,121 @@ async fn a_changed_clear_column_and_another_rows_seal_are_refused() {
         .await;
     assert_eq!(code(&refused.err().unwrap()), "store.tampered");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_is_in_order_within_one_second_and_page_by_page() {
+    let mut world = World::new().await;
+    let person = world.enrol().await;
+    let subject = world.subject(&world.market, &person).await;
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        asked.push(world.ask(&world.market, &subject).await.challenge_id);
+    }
+    asked.reverse();
+    let (mut seen, mut page): (Vec<String>, Option<String>) = (Vec::new(), None);
+    loop {
+        let got = person
+            .phone
+            .history(&world.server, page.as_deref(), 2)
+            .await
+            .unwrap();
+        seen.extend(got.entries.into_iter().map(|entry| entry.challenge_id));
+        page = got.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_reflection_are_served() {
+    let world = World::new().await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(world.channel.clone());
+    let check = tonic_health::pb::HealthCheckRequest {
+        service: "paraphe.v1.StepUp".into(),
+    };
+    let status = health.check(check).await.unwrap().into_inner().status;
+    assert_eq!(
+        status,
+        i32::from(tonic_health::pb::health_check_response::ServingStatus::Serving)
+    );
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    let ask = tonic_reflection::pb::v1::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(world.channel.clone());
+    let asked = reflection
+        .server_reflection_info(tokio_stream::once(ask))
+        .await
+        .unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = asked
+        .into_inner()
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+    else {
+        panic!("no list of services");
+    };
+    for service in ["StepUp", "Companion", "Enrolment", "Session", "Admin"] {
+        let name = format!("paraphe.v1.{service}");
+        assert!(
+            list.service.iter().any(|listed| listed.name == name),
+            "{name} is not listed"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_client_certificate_is_its_backend_and_no_other_is() {
+    let mut world = World::new().await;
+    let person = world.enrol().await;
+    let made = || rcgen::generate_simple_self_signed(vec!["backend.test".to_owned()]).unwrap();
+    let (own, foreign) = (made(), made());
+    let digest = ring::digest::digest(&ring::digest::SHA256, own.cert.der());
+    let message = v1::RegisterRelyingPartyRequest {
+        relying_party_id: "by-certificate".into(),
+        display_name: "By certificate".into(),
+        certificate_sha256: paraphe_proto::encoding::hex(digest.as_ref()),
+        may_identify: true,
+        ..Default::default()
+    };
+    let request = world.as_admin("/paraphe.v1.Admin/RegisterRelyingParty", message);
+    world
+        .admin_client()
+        .register_relying_party(request)
+        .await
+        .unwrap();
+    let check = v1::CheckRequest {
+        person: Some(v1::check_request::Person::Identity(v1::PivotIdentity {
+            family_name: person.name.clone(),
+            given_names: "Anna".into(),
+            birth_date: "1974-08-12".into(),
+            birthplace: String::new(),
+        })),
+        action: "course.buy".into(),
+        session_acr: String::new(),
+    };
+    for (certificate, known) in [(own, true), (foreign, false)] {
+        let pem = certificate.cert.pem();
+        let identity = tonic::transport::Identity::from_pem(pem, certificate.signing_key.serialize_pem());
+        let ca = std::fs::read(world.daemon.path("ca.pem")).unwrap();
+        let tls = tonic::transport::ClientTlsConfig::new()
+            .ca_certificate(tonic::transport::Certificate::from_pem(ca))
+            .identity(identity);
+        let endpoint = tonic::transport::Endpoint::from_shared(world.daemon.url.clone()).unwrap();
+        let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
+        let answer = v1::step_up_client::StepUpClient::new(channel)
+            .check(check.clone())
+            .await;
+        match answer {
+            Ok(answer) => assert!(known && answer.into_inner().subject.starts_with("sub_")),
+            Err(status) => assert!(!known && status.code() == Code::Unauthenticated, "{status:?}"),
+        }
+    }
+}

@@ -140,7 +140,9 @@ pub fn python() -> Command {
     let python = repository().join("target/interop-venv/bin/python");
     assert!(python.exists(), "{} is missing: run tests/run", python.display());
     let mut command = Command::new(python);
-    command.current_dir(repository()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .current_dir(repository())
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 

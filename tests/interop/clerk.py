@@ -86,7 +86,8 @@ class Clerk:
     def _issue(self, case_id: str) -> Any:
         name = "clerk.activation"
         with calling(name):
-            issued = self._enrolment.IssueActivation(self._api.IssueActivationRequest(case_id=case_id), timeout=DEADLINE_S)
+            request = self._api.IssueActivationRequest(case_id=case_id)
+            issued = self._enrolment.IssueActivation(request, timeout=DEADLINE_S)
         typed = issued.code.replace("-", "")
         self._report.require(
             name,

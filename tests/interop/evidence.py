@@ -146,7 +146,8 @@ def _shown(challenge: Claims) -> Claims:
     display = challenge["display"]
     rows = [text for row in display["rows"] for text in (row["label"], row["value"])]
     digest = transcript_sha256("paraphe/v1/display", display["locale"], display["title"], *rows)
-    return {"type": challenge["action"], "locale": display["locale"], "title": display["title"], "display_sha256": digest}
+    detail = {"type": challenge["action"], "locale": display["locale"], "title": display["title"]}
+    return {**detail, "display_sha256": digest}
 
 
 def _approved(detail: Claims) -> Claims:

@@ -29,7 +29,8 @@ ACTIVATION, ACTIVATION_KEY, KEY_SET = "paraphe-activation+jwt", "paraphe-activat
 FIELDS: dict[str, frozenset[str]] = {
     typ: frozenset(names.split())
     for typ, names in {
-        ASSERTION: "iss aud sub jti txn acr amr auth_time iat exp authorization_details challenge_sha256 approval_sha256",
+        ASSERTION: "iss aud sub jti txn acr amr auth_time iat exp authorization_details"
+        " challenge_sha256 approval_sha256",
         CHALLENGE: "iss challenge_id device_handle relying_party action display match nonce iat exp",
         APPROVAL: "iss challenge_sha256 decision match_code device_id epoch evaluation element_sha256",
         ACTIVATION: "iss inner",

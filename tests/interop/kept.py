@@ -59,8 +59,9 @@ def _report_age(report: Report, assertion: str, jwks: dict[str, Any], now: Expec
 def _read_statements(folder: Path, root: dict[str, Any]) -> tuple[str, Bundle]:
     count = len(list(folder.glob("key-set-*.jws")))
     key_sets = [_read(folder / f"key-set-{version}.jws") for version in range(1, count + 1)]
-    challenge, approval, activation = (_read(folder / f"{name}.jws") for name in ("challenge", "approval", "activation"))
-    return _read(folder / "assertion.jwt"), Bundle(challenge, approval, activation, key_sets, root)
+    challenge, approval = _read(folder / "challenge.jws"), _read(folder / "approval.jws")
+    bundle = Bundle(challenge, approval, _read(folder / "activation.jws"), key_sets, root)
+    return _read(folder / "assertion.jwt"), bundle
 
 
 def _read(path: Path) -> str:

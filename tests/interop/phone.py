@@ -46,7 +46,13 @@ class Phone:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PARAPHE_")}
         try:
             done = subprocess.run(
-                command, input=typed + "\n", env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+                command,
+                input=typed + "\n",
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CheckFailed(name, f"the phone's process failed: {error}") from error

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from joserfc.jwk import ECKey
 
 from jose import Claims, base64url, parse
 from report import CheckFailed, Report
 from verify import Expected, verify_assertion
+
+Inputs = tuple[str, Claims, Expected]
 
 
 def check_refusals(report: Report, assertion: str, jwks: Claims, expected: Expected) -> None:
@@ -23,17 +26,23 @@ def check_refusals(report: Report, assertion: str, jwks: Claims, expected: Expec
     elsewhere = replace(expected, audience="another-backend")
     expiry = parse("refused", assertion)[1]["exp"]
     foreign, same_kid = foreign_keys(jwks, keep_kid=False), foreign_keys(jwks, keep_kid=True)
-    cases = [
-        ("refused.altered", "another price", cheaper, jwks, expected, "assertion.signature"),
-        ("refused.readdressed", "another audience written into it", for_another, jwks, elsewhere, "assertion.signature"),
-        ("refused.audience", "shown to another backend", assertion, jwks, elsewhere, "assertion.audience"),
-        ("refused.issuer", "another issuer", assertion, jwks, replace(expected, issuer="https://x.example"), "assertion.issuer"),
-        ("refused.expired", "at the second of its exp", assertion, jwks, replace(expected, at=expiry), "assertion.expiry"),
-        ("refused.foreign_jwks", "keys of somebody else", assertion, foreign, expected, "assertion.signature"),
-        ("refused.foreign_key", "a foreign key under the right kid", assertion, same_kid, expected, "assertion.signature"),
+    signature = "assertion.signature"
+    cases: list[tuple[str, str, str, Inputs]] = [
+        ("altered", "another price", signature, (cheaper, jwks, expected)),
+        ("readdressed", "another audience written into it", signature, (for_another, jwks, elsewhere)),
+        ("audience", "shown to another backend", "assertion.audience", (assertion, jwks, elsewhere)),
+        (
+            "issuer",
+            "another issuer",
+            "assertion.issuer",
+            (assertion, jwks, replace(expected, issuer="https://x.example")),
+        ),
+        ("expired", "at the second of its exp", "assertion.expiry", (assertion, jwks, replace(expected, at=expiry))),
+        ("foreign_jwks", "keys of somebody else", signature, (assertion, foreign, expected)),
+        ("foreign_key", "a foreign key under the right kid", signature, (assertion, same_kid, expected)),
     ]
-    for name, what, compact, keys, demanded, guard in cases:
-        must_fail(report, name, what, guard, lambda: verify_assertion(Report(None), compact, keys, demanded))
+    for name, what, guard, inputs in cases:
+        must_fail(report, f"refused.{name}", what, guard, partial(verify_assertion, Report(None), *inputs))
 
 
 def must_fail(report: Report, name: str, what: str, guard: str, attempt: Callable[[], object]) -> None:

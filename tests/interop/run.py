@@ -12,11 +12,16 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import kept
 import selftest
+import stubs
+from connection import Daemon
+from phone import Phone
 from report import CheckFailed, Report
+from story import Cast, play
 
 PROTO = Path(__file__).resolve().parents[2] / "proto"
 STORY_PATHS = {
@@ -71,11 +76,6 @@ def parser() -> argparse.ArgumentParser:
 
 def run_story(report: Report, arguments: argparse.Namespace) -> None:
     """Generates the stubs into a folder of their own, then plays."""
-    import stubs
-    from connection import Daemon
-    from phone import Phone
-    from story import Cast, play
-
     daemon = Daemon(arguments.server.rstrip("/"), arguments.ca, arguments.issuer or arguments.server.rstrip("/"))
     cast = Cast(
         daemon=daemon,
@@ -93,7 +93,7 @@ def run_story(report: Report, arguments: argparse.Namespace) -> None:
         play(report, stubs.generate(report, arguments.proto, Path(out)), cast)
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[Report, argparse.Namespace], None]] = {
     "story": run_story,
     "kept": lambda report, arguments: kept.verify_kept(report, arguments.dir),
     "selftest": lambda report, _: selftest.test(report),

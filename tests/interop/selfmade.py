@@ -53,7 +53,7 @@ def jwk_of(key: ECKey) -> Claims:
 
 @dataclass
 class SelfMade:
-    """Claims to alter, then `seal` binds and signs them. `key_of` says who signs what."""
+    """Claims to alter, then `seal` binds and signs them. `signers` says whose key signs what."""
 
     keys: dict[str, ECKey] = field(default_factory=lambda: {role: ECKey.generate_key("P-256") for role in ROLES})
     signers: dict[str, str] = field(default_factory=dict)

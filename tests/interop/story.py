@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditor import read_statements
+from auditor import Auditor
 from auth import Account, Terminal, read_key
 from backend import ACTION, Backend, Basket
 from clerk import Clerk
@@ -113,8 +113,8 @@ def verify_statements(report: Report, stubs: Stubs, cast: Cast, purchase: Purcha
     """The approval behind the assertion, as an auditor verifies it."""
     root = bare_jwk("auditor.root", json.loads(cast.root.read_text()))
     account = Account(cast.auditor_id, read_key(cast.auditor_key), cast.daemon.issuer)
-    challenge_id = purchase.asked.challenge_id
-    bundle = read_statements(report, cast.daemon, stubs, account, root, challenge_id, purchase.assertion)
+    auditor = Auditor(report, cast.daemon, stubs, account, root)
+    bundle = auditor.read(purchase.asked.challenge_id, purchase.assertion)
     return verify_evidence(report, bundle, assertion, cast.daemon.issuer)
 
 

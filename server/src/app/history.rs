@@ -9,14 +9,14 @@ use crate::domain::device::State as DeviceState;
 use crate::domain::fault::{self, Result};
 use crate::store::{challenge, device, relying_party, subject};
 
-/// One page of the past, newest first, `skip` entries in; and whether there are more.
+/// One page of the past, newest first, before the number `before`; and whether there are more.
 ///
 /// # Errors
 /// Those of the store.
 pub fn history(
     s: &mut Scope<'_, '_>,
     device_id: DeviceId,
-    skip: i64,
+    before: u64,
     size: i64,
 ) -> Result<(Vec<Challenge>, bool)> {
     let Some(phone) = device::load(&mut s.rows, device_id)? else {
@@ -25,7 +25,13 @@ pub fn history(
     let since = s
         .now
         .plus_s(-i64::from(s.facts.config.retention.history_days).saturating_mul(86_400));
-    let mut page = challenge::history(&mut s.rows, phone.subject_id, since, size.saturating_add(1), skip)?;
+    let mut page = challenge::history(
+        &mut s.rows,
+        phone.subject_id,
+        since,
+        before,
+        size.saturating_add(1),
+    )?;
     let more = i64::try_from(page.len()).is_ok_and(|count| count > size);
     page.truncate(usize::try_from(size).unwrap_or(0));
     Ok((page.into_iter().map(|stored| stored.record).collect(), more))

@@ -152,6 +152,8 @@ pub struct Challenge {
     pub purpose: Purpose,
     /// When it was asked.
     pub created_at: Timestamp,
+    /// Rises by one per person: the order of their history within one second.
+    pub subject_number: u64,
     /// When it expires.
     pub expires_at: Timestamp,
     /// Last PIN attempt on it.
@@ -255,6 +257,7 @@ pub(crate) mod tests {
             quiet: false,
             purpose: Purpose::StepUp,
             created_at: at(0),
+            subject_number: 1,
             expires_at: at(300),
             charged_at: None,
             verdict_number: None,

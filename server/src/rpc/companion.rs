@@ -336,27 +336,26 @@ impl Companion for CompanionService {
             size @ 1..=100 => i64::from(size),
             _ => return Err(Fault::field("page_size", "It must be 0 to 100.").into()),
         };
-        let skip: i64 = match proven.body.page_token.as_str() {
-            "" => 0,
+        let before = match proven.body.page_token.as_str() {
+            "" => u64::MAX,
             token => token
-                .parse::<u32>()
-                .map_err(|_| Fault::field("page_token", "It must come from the page before."))?
-                .into(),
+                .parse()
+                .map_err(|_| Fault::field("page_token", "It must come from the page before."))?,
         };
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| history::history(s, proven.device_id, skip, size);
+        let verb =
+            move |s: &mut crate::app::Scope<'_, '_>| history::history(s, proven.device_id, before, size);
         let (page, more) = self.0.read("history", now, verb).await?;
         let entries = page
             .iter()
             .map(|past| self.entry(past))
             .collect::<Result<_, _>>()?;
-        let next_page_token = if more {
-            (skip.saturating_add(size)).to_string()
-        } else {
-            String::new()
-        };
+        let last = page
+            .last()
+            .filter(|_| more)
+            .map(|past| past.subject_number.to_string());
         Ok(Response::new(v1::HistoryResponse {
             entries,
-            next_page_token,
+            next_page_token: last.unwrap_or_default(),
         }))
     }
 }

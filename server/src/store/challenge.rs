@@ -17,6 +17,7 @@ impl Record for Challenge {
         "idempotency_key",
         "state",
         "created_at",
+        "subject_number",
         "expires_at",
         "verdict_number",
     ];
@@ -30,6 +31,7 @@ impl Record for Challenge {
             self.idempotency_key.as_str().into(),
             self.state.as_str().into(),
             self.created_at.as_secs().into(),
+            number(self.subject_number),
             self.expires_at.as_secs().into(),
             self.verdict_number.map_or(Value::Null, number),
         ]
@@ -62,7 +64,7 @@ pub fn by_idempotency_key(
 /// All that wait for this phone, oldest first.
 pub fn pending_of_device(rows: &mut Rows<'_, '_>, device_id: DeviceId) -> Challenges {
     rows.select(
-        "device_id = $1 AND state = 'pending' ORDER BY created_at, id",
+        "device_id = $1 AND state = 'pending' ORDER BY created_at, subject_number",
         &[device_id.to_string().into()],
     )
 }
@@ -91,23 +93,33 @@ pub fn verdicts_after(rows: &mut Rows<'_, '_>, relying_party_id: &str, after: u6
     )
 }
 
-/// The person's challenges since `since`, newest first, at most `limit`, leaving out the newest `skip`.
+/// The person's challenges since `since`, newest first, at most `limit`, those before the number `before`.
 pub fn history(
     rows: &mut Rows<'_, '_>,
     subject_id: SubjectId,
     since: Timestamp,
+    before: u64,
     limit: i64,
-    skip: i64,
 ) -> Challenges {
     rows.select(
-        "subject_id = $1 AND created_at >= $2 ORDER BY created_at DESC, id LIMIT $3 OFFSET $4",
+        "subject_id = $1 AND created_at >= $2 AND subject_number < $3 \
+         ORDER BY created_at DESC, subject_number DESC LIMIT $4",
         &[
             subject_id.to_string().into(),
             since.as_secs().into(),
+            number(before),
             limit.into(),
-            skip.into(),
         ],
     )
+}
+
+/// The next number among the challenges of a person.
+pub fn next_subject_number(rows: &mut Rows<'_, '_>, subject_id: SubjectId) -> Result<u64, StoreError> {
+    let sql = "SELECT subject_number FROM challenge WHERE subject_id = $1 \
+               ORDER BY created_at DESC, subject_number DESC LIMIT 1";
+    let row = rows.tx.query_opt(sql, &[subject_id.to_string().into()])?;
+    let last = row.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+    Ok(u64::try_from(last).unwrap_or(0).saturating_add(1))
 }
 
 /// How many challenges the person got since `since`, from one relying party or from all.

@@ -84,6 +84,7 @@ CREATE TABLE challenge (
     state TEXT NOT NULL
         CHECK (state IN ('pending', 'approved', 'denied', 'reported', 'expired', 'cancelled', 'superseded', 'failed')),
     created_at BIGINT NOT NULL,
+    subject_number BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     verdict_number BIGINT,
     version BIGINT NOT NULL,
@@ -92,7 +93,7 @@ CREATE TABLE challenge (
 );
 CREATE INDEX challenge_pending ON challenge (expires_at) WHERE state = 'pending';
 CREATE INDEX challenge_of_device ON challenge (device_id) WHERE state = 'pending';
-CREATE INDEX challenge_of_subject ON challenge (subject_id, created_at);
+CREATE INDEX challenge_of_subject ON challenge (subject_id, created_at, subject_number);
 CREATE INDEX challenge_verdicts ON challenge (relying_party_id, verdict_number) WHERE verdict_number IS NOT NULL;
 
 CREATE TABLE operator (
