@@ -53,6 +53,11 @@ impl Context {
             .map(|url| url.trim_end_matches('/'))
     }
 
+    /// The server's URL, where one was named.
+    pub fn named_server(&self) -> Option<&str> {
+        self.global.server.as_deref()
+    }
+
     /// File of the certificate authority, where one was named.
     pub fn ca_file(&self) -> Option<&std::path::Path> {
         self.global.ca.as_deref()

@@ -2,7 +2,7 @@
 //!
 //! The second layer. A caller whose credentials were verified lately has a rate of its own; everybody else shares the rate
 //! of their address, so that a stranger gains nothing by making up credentials. Refusals are early, cheap and say when to
-//! come back. Connections are bounded by [`super::listener`].
+//! come back. Connections are bounded by `listener`.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};

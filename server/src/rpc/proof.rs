@@ -19,7 +19,7 @@ use crate::store::device;
 /// Longest body.
 const BODY_BYTES: usize = 32 * 1024;
 
-/// A phone's request whose proof has verified. Only [`device`] and [`activating`] make one.
+/// A phone's request whose proof has verified. Only [`device()`] and [`activating`] make one.
 pub struct Proven<B> {
     /// The decoded body.
     pub body: B,

@@ -48,3 +48,19 @@ impl From<Fault> for Status {
         status(fault)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use crate::domain::fault::page;
+
+    #[test]
+    fn the_page_of_errors_is_the_catalogue() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+        if std::env::var_os("PARAPHE_WRITE_DOCS").is_some() {
+            std::fs::write(path, page()).expect("docs/errors.md is written");
+        }
+        let published = std::fs::read_to_string(path).expect("docs/errors.md");
+        assert_eq!(published, page(), "run the tests once with PARAPHE_WRITE_DOCS=1");
+    }
+}

@@ -1,0 +1,121 @@
+//! Looking at the phone: what waits, how the device is doing, what was answered.
+
+use std::time::Duration;
+
+use paraphe_companion::{Event, Shown, backoff_s};
+use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
+
+use super::Ready;
+use super::views::{EndedView, HistoryView, LiftedView, ShownView, StatusView};
+use crate::context::Context;
+use crate::edge;
+use crate::error::{Error, Result};
+
+/// Failures in a row after which a watch gives up: about ten minutes.
+const FAILURES: u32 = 12;
+const PAGE_SIZE: u32 = 100;
+
+pub(super) async fn status(context: &Context, ready: &Ready) -> Result<()> {
+    let device = ready.phone.device(&ready.server).await?;
+    context.output.show(&StatusView::new(&ready.phone, device))
+}
+
+pub(super) async fn pending(context: &Context, ready: &Ready) -> Result<()> {
+    let waiting = ready.phone.fetch(&ready.server).await?;
+    if waiting.is_empty() {
+        return context.output.say("Nothing waits.");
+    }
+    for pending in waiting {
+        context.output.show(&ShownView::new(&pending.challenge?))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn show(context: &Context, ready: &Ready, challenge: ChallengeId) -> Result<()> {
+    context
+        .output
+        .show(&ShownView::new(&find(ready, challenge).await?))
+}
+
+/// One challenge that waits on this phone, verified. One that does not verify does not hide the others.
+///
+/// # Errors
+/// [`Error::NotFound`] when it does not wait there; [`Error::Untrusted`] when one does not verify, which may be it.
+pub(super) async fn find(ready: &Ready, id: ChallengeId) -> Result<Shown> {
+    let mut untrusted = None;
+    for waiting in ready.phone.fetch(&ready.server).await? {
+        match waiting.challenge {
+            Ok(shown) if shown.challenge_id() == id => return Ok(shown),
+            Ok(_) => {}
+            Err(error) => untrusted = Some(error),
+        }
+    }
+    Err(untrusted.map_or_else(
+        || {
+            Error::NotFound(format!(
+                "{id} does not wait on this phone: `paraphe phone pending` shows what does."
+            ))
+        },
+        Error::from,
+    ))
+}
+
+/// Shows what waits and what comes; opens the stream again when it breaks.
+pub(super) async fn watch(context: &Context, ready: &Ready, once: bool) -> Result<()> {
+    let mut failures = 0;
+    loop {
+        let why = match follow(context, ready, once, &mut failures).await {
+            Err(Error::Unreachable(why)) if failures < FAILURES => why,
+            ended => return ended,
+        };
+        let wait_s = backoff_s(failures, &mut edge::random());
+        failures += 1;
+        context.output.note(&format!("{why} Trying again in {wait_s} s."));
+        tokio::time::sleep(Duration::from_secs(wait_s)).await;
+    }
+}
+
+/// One stream, until its first challenge with `once`, else until it breaks.
+async fn follow(context: &Context, ready: &Ready, once: bool, failures: &mut u32) -> Result<()> {
+    let mut watch = ready.phone.watch(&ready.server).await?;
+    while let Some(event) = watch.next().await? {
+        *failures = 0;
+        match event {
+            Event::Pending(pending) => {
+                context.output.show(&ShownView::new(&pending.challenge?))?;
+                if once {
+                    return Ok(());
+                }
+            }
+            Event::Ended { challenge_id, state } => context.output.show(&EndedView {
+                challenge_id: challenge_id.to_string(),
+                state: state.to_string(),
+            })?,
+            Event::CaughtUp => context.output.note("Waiting for challenges. Ctrl-C ends."),
+        }
+    }
+    Err(Error::Unreachable("The daemon closed the stream.".to_owned()))
+}
+
+pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
+    let mut entries = Vec::new();
+    let mut next = None;
+    loop {
+        let page = ready
+            .phone
+            .history(&ready.server, next.as_deref(), PAGE_SIZE)
+            .await?;
+        entries.extend(page.entries);
+        next = page.next;
+        if next.is_none() {
+            return context.output.show(&HistoryView::new(entries));
+        }
+    }
+}
+
+pub(super) async fn lift(context: &Context, ready: &Ready, backend: Option<&RelyingPartyId>) -> Result<()> {
+    let challenge = ready.phone.lift(&ready.server, backend).await?;
+    context.output.show(&LiftedView {
+        challenge_id: challenge.to_string(),
+    })
+}
