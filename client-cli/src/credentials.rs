@@ -90,7 +90,7 @@ impl Interceptor for Credentials {
         let method = request
             .extensions()
             .get::<GrpcMethod<'static>>()
-            .ok_or_else(|| Status::internal("The call does not say which method it is for."))?;
+            .ok_or_else(|| Status::unauthenticated("The call does not say which method it is for."))?;
         let path = format!("/{}/{}", method.service(), method.method());
         let headers = self.headers(&path, edge::now())?;
         for (name, value) in [("authorization", headers.authorization), ("dpop", headers.dpop)] {
@@ -113,14 +113,14 @@ fn account_claims(id: &str, now: Timestamp) -> ClientJwt {
 }
 
 fn sensitive(value: &str) -> Result<MetadataValue<Ascii>, Status> {
-    let mut value =
-        MetadataValue::try_from(value).map_err(|_| Status::internal("The credentials are not ASCII."))?;
+    let mut value = MetadataValue::try_from(value)
+        .map_err(|_| Status::unauthenticated("The credentials are not ASCII."))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn no_signature(error: impl std::fmt::Display) -> Status {
-    Status::internal(format!("The credentials could not be signed: {error}."))
+    Status::unauthenticated(format!("The credentials could not be signed: {error}."))
 }
 
 /// A `jti`: 16 random bytes in hexadecimal.

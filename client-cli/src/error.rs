@@ -159,17 +159,18 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+/// A status with a code of its own is the daemon's word; one of these without comes from the way there.
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let refusal = refusal(&status);
-        match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
-                if refusal.code == code_name(refusal.grpc) =>
-            {
-                Error::Unreachable(unreachable(&status))
-            }
-            _ => Error::Daemon(refusal),
+        let lost = matches!(
+            status.code(),
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal
+        );
+        if lost && refusal.code == code_name(refusal.grpc) {
+            return Error::Unreachable(unreachable(&status));
         }
+        Error::Daemon(refusal)
     }
 }
 
@@ -260,7 +261,8 @@ fn refusal(status: &Status) -> Refusal {
 fn unreachable(status: &Status) -> String {
     let what = match status.code() {
         Code::Unavailable => "The daemon cannot be reached",
-        _ => "The daemon did not answer in time",
+        Code::DeadlineExceeded | Code::Cancelled => "The daemon did not answer in time",
+        _ => "The connection to the daemon broke",
     };
     let cause = std::error::Error::source(status).map(causes);
     match cause
@@ -443,6 +445,7 @@ mod tests {
         for (code, exit) in expected {
             assert_eq!(refused(code, "x.y").exit(), exit, "{code:?}");
             let bare: Error = Status::new(code, "No.").into();
+            let exit = if code == Code::Internal { 7 } else { exit };
             assert_eq!(bare.exit(), exit, "{code:?} without details");
         }
     }

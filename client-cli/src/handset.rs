@@ -61,23 +61,42 @@ pub fn screen(title: &str, shown: &Shown) -> String {
         .map(|row| row.label.chars().count())
         .max()
         .unwrap_or(0);
-    let mut lines = vec![
-        format!("{} asks you to confirm:", shown.relying_party().name),
-        String::new(),
-        document.title.clone(),
-    ];
+    let frame = frame(
+        &document.locale,
+        &shown.relying_party().name,
+        shown.match_digits(),
+    );
+    let mut lines = vec![frame.question, String::new(), document.title.clone()];
     lines.extend(
         document
             .rows
             .iter()
             .map(|row| format!("  {:<widest$}  {}", row.label, row.value)),
     );
-    lines.push(String::new());
-    lines.push(match shown.match_digits() {
-        Some(digits) => format!("[ {digits} digits of the page ]  [ PIN ]     [ No ]  [ Not me ]"),
-        None => "[ PIN ]     [ No ]  [ Not me ]".to_owned(),
-    });
+    lines.extend([String::new(), frame.buttons]);
     boxed(title, &lines, SCREEN_WIDTH)
+}
+
+/// What the app itself puts around a document, in the document's language.
+struct Frame {
+    question: String,
+    buttons: String,
+}
+
+fn frame(locale: &str, asked_by: &str, match_digits: Option<u8>) -> Frame {
+    if locale.starts_with("fr") {
+        let code =
+            match_digits.map_or_else(String::new, |digits| format!("[ {digits} chiffres de la page ] "));
+        return Frame {
+            question: format!("{asked_by} vous demande de confirmer :"),
+            buttons: format!("{code}[ PIN ]   [ Non ] [ Pas moi ]"),
+        };
+    }
+    let code = match_digits.map_or_else(String::new, |digits| format!("[ {digits} digits of the page ] "));
+    Frame {
+        question: format!("{asked_by} asks you to confirm:"),
+        buttons: format!("{code}[ PIN ]   [ No ] [ Not me ]"),
+    }
 }
 
 /// The phone's screen with the six digits on it.
@@ -116,6 +135,16 @@ mod tests {
             assert_eq!((error.code(), error.exit()), ("phone.not_activated", 5));
             assert!(error.to_string().contains("paraphe phone activate"));
         }
+    }
+
+    #[test]
+    fn the_frame_speaks_the_language_of_the_document_and_fits_the_screen() {
+        let french = frame("fr", "Paraphe", Some(8));
+        assert!(french.question.contains("vous demande") && french.buttons.contains("8 chiffres"));
+        let english = frame("en", "Paraphe", None);
+        assert_eq!(english.buttons, "[ PIN ]   [ No ] [ Not me ]");
+        let inner = usize::from(SCREEN_WIDTH - 4);
+        assert!(french.buttons.chars().count() <= inner, "{}", french.buttons);
     }
 
     #[test]

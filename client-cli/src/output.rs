@@ -114,9 +114,38 @@ pub fn show_error(error: &Error, json: bool) {
     };
 }
 
-/// A table with a heading row.
+/// Columns of the terminal, at most 120; 80 where there is none.
+pub fn columns() -> u16 {
+    Table::new().width().map_or(WIDTH, |columns| columns.min(WIDEST))
+}
+
+/// `text` on lines of at most `width` characters, broken between words; a longer word has a line of its own.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A table with a heading row, as wide as the terminal allows.
 pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let mut table = empty_table();
+    table_within(columns(), header, rows)
+}
+
+/// A table with a heading row, at most `width` columns wide.
+pub fn table_within<const N: usize>(
+    width: u16,
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = empty_table(width);
     table.set_header(header);
     for row in rows {
         table.add_row(row);
@@ -169,10 +198,8 @@ pub fn facts<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
 
 /// A box with a title, such as a phone's screen; long lines are wrapped inside.
 pub fn boxed(title: &str, lines: &[String], width: u16) -> String {
-    let mut table = empty_table();
-    table
-        .load_style(UTF8_FULL_CONDENSED.with_rounded_corners())
-        .set_width(width);
+    let mut table = empty_table(width);
+    table.load_style(UTF8_FULL_CONDENSED.with_rounded_corners());
     table.set_header([Cell::new(title)]);
     // Padding by hand: one column keeps the asked width only when a cell fills it.
     let inner = usize::from(width.saturating_sub(4));
@@ -182,13 +209,12 @@ pub fn boxed(title: &str, lines: &[String], width: u16) -> String {
     format!("{table}\n")
 }
 
-fn empty_table() -> Table {
+fn empty_table(width: u16) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    let columns = table.width().map_or(WIDTH, |columns| columns.min(WIDEST));
-    table.set_width(columns);
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
     table
 }
 
@@ -224,6 +250,13 @@ mod tests {
         );
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("opr_aaaaaaaaaaaaaaaaaaaaaaaaaa"));
+    }
+
+    #[test]
+    fn text_is_broken_between_words_and_a_long_word_stays_whole() {
+        let lines = wrapped("one two three averyveryverylongword four", 9);
+        assert_eq!(lines, ["one two", "three", "averyveryverylongword", "four"]);
+        assert_eq!(wrapped("", 9), [""]);
     }
 
     #[test]

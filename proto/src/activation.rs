@@ -343,11 +343,8 @@ mod tests {
             &good.replace("paraphe:1:", "paraphe:2:"),
             &good.replace("https://", "http://"),
             &good.replace(":https://id.example:8443/a", ""),
-            &good.replace(":A", ":B").replace(":B3", ":A3"),
         ] {
-            if text != good.as_str() {
-                assert_eq!(refusal(text), ActivationError::Uri, "{text}");
-            }
+            assert_eq!(refusal(text), ActivationError::Uri, "{text}");
         }
         let fields: Vec<&str> = good.splitn(5, ':').collect();
         let uncompressed = base64url(key(1).public_key().as_sec1());

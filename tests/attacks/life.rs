@@ -321,3 +321,17 @@ async fn a_registered_client_certificate_is_its_backend_and_no_other_is() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_shown_for_thirteen_months_and_no_longer() {
+    let mut world = World::new().await;
+    let person = world.enrol().await;
+    let subject = world.subject(&world.market, &person).await;
+    world.ask(&world.market, &subject).await;
+    world.pass(395 * 86_400);
+    let kept = person.phone.history(&world.server, None, 0).await.unwrap();
+    assert_eq!(kept.entries.len(), 1);
+    world.pass(2 * 86_400);
+    let gone = person.phone.history(&world.server, None, 0).await.unwrap();
+    assert!(gone.entries.is_empty());
+}

@@ -243,3 +243,77 @@ fn claims<T: serde::de::DeserializeOwned>(compact: &str) -> T {
     let payload = compact.split('.').nth(1).unwrap();
     serde_json::from_slice(&paraphe_proto::encoding::from_base64url(payload).unwrap()).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_that_guesses_between_approvals_is_ended_by_the_rolling_budget() {
+    let mut world = World::new().await;
+    let person = world.enrol().await;
+    let subject = world.subject(&world.market, &person).await;
+    let mut guesses = 0;
+    for _ in 0..25 {
+        world.pass(7_200);
+        let asked = match world
+            .try_ask(&world.market, crate::world::purchase(&subject))
+            .await
+        {
+            Ok(asked) => asked,
+            Err(status) => {
+                assert_eq!(code(&status), "enrolment.required");
+                break;
+            }
+        };
+        let shown = world.shown(&person.phone).await;
+        let (_, element) = oprf::blind(&Pin::enter(WRONG_PIN).unwrap(), &mut OsRng).unwrap();
+        let prover = person.phone.prover().unwrap();
+        protocol::request_evaluation(&world.server, &prover, shown.challenge_id(), &element)
+            .await
+            .unwrap();
+        guesses += 1;
+        let owner = person
+            .phone
+            .approve(&world.server, &shown, Some(&asked.match_code), PIN, &mut OsRng)
+            .await;
+        assert!(owner.is_ok() || guesses == 20, "{owner:?}");
+    }
+    assert_eq!(guesses, 20);
+    world.pass(61);
+    assert_eq!(
+        person.phone.device(&world.server).await.unwrap().state.as_str(),
+        "locked"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_evaluations_during_activation_are_each_under_a_key_of_their_own() {
+    let mut world = World::new().await;
+    let (_, issued) = world.issue().await;
+    let folder = world.daemon.path("phone-many");
+    let keystore = paraphe_companion::SoftwareKeyStore::open(folder.join("keys"), "test/1").unwrap();
+    let invitation = paraphe_companion::Invitation::from_uri(&issued.uri).unwrap();
+    let (keystore, mut rng) = (std::sync::Arc::new(keystore), OsRng);
+    let begun =
+        paraphe_companion::Activation::begin(&folder, keystore, invitation, &world.server, &mut rng).await;
+    let prover = begun.unwrap().prover().unwrap();
+    let (_, one) = oprf::blind(&Pin::enter(PIN).unwrap(), &mut OsRng).unwrap();
+    let (_, two) = oprf::blind(&Pin::enter(WRONG_PIN).unwrap(), &mut OsRng).unwrap();
+    let mut answers = Vec::new();
+    for element in [&one, &one, &two, &one] {
+        let body = v1::EvaluateActivationBody {
+            activation_id: issued.activation_id.clone(),
+            blinded_element: element.as_bytes().to_vec(),
+        };
+        let method = protocol::method::EVALUATE_ACTIVATION;
+        let request = prover.prove_fresh(&world.server, method, &body).await.unwrap();
+        let answer = world
+            .server
+            .client()
+            .evaluate_activation(request)
+            .await
+            .unwrap()
+            .into_inner();
+        let evaluation: paraphe_proto::statements::Evaluation = claims(&answer.evaluation);
+        answers.push(evaluation.evaluated);
+    }
+    assert_eq!(answers[0], answers[1], "the same element is answered alike");
+    assert_ne!(answers[0], answers[3], "another element has drawn another key");
+}

@@ -84,7 +84,7 @@ pub async fn verify(
 /// Tells what held, after the first `known` checks; fails with the check that did not.
 fn tell(stage: &Stage, report: &Report, known: usize) -> Result<()> {
     for check in report.checks.iter().skip(known) {
-        stage.good(&format!("{:<22} {}", check.name, check.holds))?;
+        stage.check(check.name, &check.holds)?;
     }
     report.result()
 }

@@ -10,7 +10,6 @@ use super::purchases::{Bought, Others, Verdicts};
 use super::stage::{Stage, ensure};
 use crate::error::{Error, Result};
 use crate::handset;
-use crate::output::table;
 use crate::words::state_name;
 
 /// Plays the act. At its end the daemon is stopped again.
@@ -128,5 +127,5 @@ async fn history(stage: &Stage, house: &House, person: &Handset, expected: &[(&s
             entry.state.clone(),
         ]
     });
-    stage.picture(&table(["who asked", "for what", "answer"], rows))
+    stage.table(["who asked", "for what", "answer"], rows)
 }

@@ -11,12 +11,14 @@ use tokio::process::Child;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::output::{DIM, GOOD, HEADING, Output, View};
+use crate::output::{DIM, GOOD, HEADING, Output, View, columns, table_within, wrapped};
 
 /// Longest time that a step may take.
 const STEP_LIMIT: Duration = Duration::from_secs(30);
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 const INDENT: &str = "     ";
+/// Longest name of a check.
+const CHECK_NAME: usize = 23;
 
 /// The stage. Cloning it gives another handle on the same one.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct Stage {
 
 struct Shared {
     step: Step,
+    /// Whether the step has begun and not been told as done.
+    open: bool,
     deadline: Instant,
     /// The daemon while it is meant to run.
     daemon: Option<Child>,
@@ -59,6 +63,7 @@ impl Stage {
         };
         let shared = Shared {
             step,
+            open: false,
             deadline: Instant::now() + STEP_LIMIT,
             daemon: None,
         };
@@ -94,6 +99,7 @@ impl Stage {
                 name,
                 facts: serde_json::Map::new(),
             };
+            shared.open = true;
             shared.deadline = Instant::now() + STEP_LIMIT;
             shared.step.step
         };
@@ -106,11 +112,13 @@ impl Stage {
     /// # Errors
     /// When standard output is closed.
     pub fn finish_step(&self) -> Result<()> {
-        let step = self.lock().step.clone();
-        if step.step == 0 || !self.output.is_json() {
-            return Ok(());
-        }
-        self.lock().step.facts.clear();
+        let step = {
+            let mut shared = self.lock();
+            if !std::mem::take(&mut shared.open) || !self.output.is_json() {
+                return Ok(());
+            }
+            shared.step.clone()
+        };
         self.output.show(&step)
     }
 
@@ -136,12 +144,49 @@ impl Stage {
         self.output.say(&format!("{INDENT}{GOOD}✓{GOOD:#} {text}"))
     }
 
+    /// A check that held: its name, and what holds, on as many lines as it takes.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn check(&self, name: &str, holds: &str) -> Result<()> {
+        let indent = INDENT.len() + 2 + CHECK_NAME + 1;
+        let lines = wrapped(holds, usize::from(columns()).saturating_sub(indent));
+        let mut name = name;
+        for line in lines {
+            let mark = if name.is_empty() {
+                " ".to_owned()
+            } else {
+                format!("{GOOD}✓{GOOD:#}")
+            };
+            self.output
+                .say(&format!("{INDENT}{mark} {name:<CHECK_NAME$} {line}"))?;
+            name = "";
+        }
+        Ok(())
+    }
+
+    /// A table, indented.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn table<const N: usize>(
+        &self,
+        header: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) -> Result<()> {
+        let width = columns().saturating_sub(u16::try_from(INDENT.len()).unwrap_or(0));
+        self.picture(&table_within(width, header, rows))
+    }
+
     /// A sentence.
     ///
     /// # Errors
     /// When standard output is closed.
     pub fn say(&self, text: &str) -> Result<()> {
-        self.output.say(&format!("{INDENT}{text}"))
+        let width = usize::from(columns()).saturating_sub(INDENT.len());
+        wrapped(text, width)
+            .iter()
+            .try_for_each(|line| self.output.say(&format!("{INDENT}{line}")))
     }
 
     /// A picture of several lines: a screen, a page, a QR code.
@@ -149,7 +194,8 @@ impl Stage {
     /// # Errors
     /// When standard output is closed.
     pub fn picture(&self, text: &str) -> Result<()> {
-        text.lines().try_for_each(|line| self.say(line))
+        text.lines()
+            .try_for_each(|line| self.output.say(&format!("{INDENT}{line}")))
     }
 
     /// The last result.
@@ -186,7 +232,14 @@ impl Stage {
             trouble = self.trouble() => Err(trouble),
             trouble = interrupted() => Err(trouble),
         };
-        ended.map_err(|error| self.name_step(&error))
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // A daemon that was killed is seen as such a moment after its connections break.
+                tokio::time::sleep(WATCH_INTERVAL).await;
+                Err(self.name_step(&error))
+            }
+        }
     }
 
     /// Waits for a step that takes too long or a daemon that ends by itself.

@@ -8,7 +8,7 @@ use super::proof::Proof;
 use super::purchases::{Bought, Others, Purchase};
 use super::stage::Stage;
 use crate::error::Result;
-use crate::output::{GOOD, HEADING, View, table};
+use crate::output::{GOOD, HEADING, View, columns, table, wrapped};
 use crate::words::state_name;
 
 #[derive(Serialize)]
@@ -26,11 +26,11 @@ struct PurchaseView {
     course: &'static str,
     price: String,
     state: &'static str,
-    how: String,
+    how: &'static str,
 }
 
 impl PurchaseView {
-    fn new(purchase: &Purchase, how: String) -> Self {
+    fn new(purchase: &Purchase, how: &'static str) -> Self {
         PurchaseView {
             challenge_id: purchase.challenge_id.clone(),
             course: purchase.course.title,
@@ -48,7 +48,7 @@ impl View for SummaryView {
                 purchase.course.to_owned(),
                 purchase.price.clone(),
                 purchase.state.to_owned(),
-                purchase.how.clone(),
+                purchase.how.to_owned(),
             ]
         });
         let table = table(["course", "price", "verdict", "how"], rows);
@@ -59,9 +59,13 @@ impl View for SummaryView {
             .unwrap_or_default();
         let seconds = self.elapsed_ms / 1000;
         let tenths = self.elapsed_ms % 1000 / 100;
-        format!(
-            "\n{HEADING}Summary{HEADING:#}\n{table}{GOOD}✓{GOOD:#} Everything was as it should be, in {seconds}.{tenths} s. Nothing was simulated but the phone's\n  screen and secure chip, and the people who type.\n{kept}"
-        )
+        let end = format!(
+            "Everything was as it should be, in {seconds}.{tenths} s; {} checks of the proof held. Nothing was \
+             simulated but the phone's screen and secure chip, and the people who type.",
+            self.checks
+        );
+        let end = wrapped(&end, usize::from(columns()).saturating_sub(2)).join("\n  ");
+        format!("\n{HEADING}Summary{HEADING:#}\n{table}{GOOD}✓{GOOD:#} {end}\n{kept}")
     }
 }
 
@@ -77,10 +81,10 @@ pub fn show(
     kept: Option<&Path>,
 ) -> Result<()> {
     let how = [
-        format!("code and PIN; {} checks held", proof.checks),
-        "the person said no".to_owned(),
-        "nobody answered".to_owned(),
-        "one wrong PIN, given back".to_owned(),
+        "code and PIN",
+        "the person said no",
+        "nobody answered",
+        "after one wrong PIN",
     ];
     let purchases = std::iter::once(&bought.purchase).chain(&others.purchases);
     stage.show(&SummaryView {

@@ -108,11 +108,11 @@ fn every_other_header_is_refused() {
 #[test]
 fn an_hmac_by_the_public_key_is_refused() {
     let key = key(1);
-    let pem = format!("{:?}", key.public_key().to_jwk());
+    let jwk = serde_json::to_string(key.public_key()).unwrap();
     for secret in [
         &key.public_key().as_sec1()[..],
         &key.public_key().compressed(),
-        pem.as_bytes(),
+        jwk.as_bytes(),
     ] {
         for alg in ["HS256", "ES256"] {
             let header = header().replace("ES256", alg);
@@ -150,7 +150,7 @@ fn every_other_signature_is_refused() {
             signature.to_vec()
         }
     };
-    let order = [&[0xff; 4][..], &[0; 4], &[0xff; 8], &from_order_tail()].concat();
+    let order = [&[0xff; 4][..], &[0; 4], &[0xff; 8], &order_tail()].concat();
     let forged = [
         with_signature(|signature| mirror_s(&signature).to_vec()),
         with_signature(zeroed(0..32)),
@@ -170,7 +170,7 @@ fn every_other_signature_is_refused() {
 }
 
 /// The lower half of the group's order n (SEC 2, section 2.4.2).
-fn from_order_tail() -> Vec<u8> {
+fn order_tail() -> Vec<u8> {
     crate::encoding::from_hex("bce6faada7179e84f3b9cac2fc632551").unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! `paraphed init`: makes what the configuration names, once, and prints the two first administrators' activations.
 
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,7 +80,8 @@ pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
     let ca_file = arguments
         .development_tls
         .then(|| config.tls.certificate_file.with_file_name("ca.pem"));
-    refuse_existing(&config, &root_file, &terminal_file, ca_file.as_deref())?;
+    let files = made_files(&config, &root_file, &terminal_file, ca_file.as_deref());
+    let made = Unfinished::begin(files)?;
 
     let mut rng = crate::entropy::system();
     let (root, terminal) = (new_key(&mut rng)?, new_key(&mut rng)?);
@@ -109,15 +111,11 @@ pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
         restore_epoch: 0,
     });
     report.administrators = fill_database(facts, root, &terminal)?;
+    made.finish();
     print(&report, arguments.json)
 }
 
-fn refuse_existing(
-    config: &Config,
-    root: &Path,
-    terminal: &Path,
-    ca: Option<&Path>,
-) -> Result<(), StartError> {
+fn made_files(config: &Config, root: &Path, terminal: &Path, ca: Option<&Path>) -> Vec<PathBuf> {
     let keys = &config.keys;
     let mut made = vec![
         config.store.path.as_path(),
@@ -130,9 +128,38 @@ fn refuse_existing(
     if let Some(ca) = ca {
         made.extend([ca, &config.tls.certificate_file, &config.tls.private_key_file]);
     }
-    match made.into_iter().find(|path| path.exists()) {
-        Some(path) => Err(KeysError::Exists(path.to_owned()).into()),
-        None => Ok(()),
+    made.into_iter().map(Path::to_owned).collect()
+}
+
+/// Files of an `init` that has not ended: nothing stays half done.
+struct Unfinished(Vec<PathBuf>);
+
+impl Unfinished {
+    /// Refuses what exists, makes the folders that are missing.
+    fn begin(files: Vec<PathBuf>) -> Result<Self, StartError> {
+        if let Some(path) = files.iter().find(|path| path.exists()) {
+            return Err(KeysError::Exists(path.clone()).into());
+        }
+        for folder in files.iter().filter_map(|path| path.parent()) {
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(folder).map_err(|source| KeysError::Unreadable {
+                path: folder.to_owned(),
+                source,
+            })?;
+        }
+        Ok(Self(files))
+    }
+
+    fn finish(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _absent = std::fs::remove_file(path);
+        }
     }
 }
 

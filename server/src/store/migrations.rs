@@ -26,13 +26,13 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 ///
 /// # Errors
 /// [`DbError::Newer`] when the database is ahead of the list.
-pub fn remaining(list: &[Migration], found: i64) -> Result<impl Iterator<Item = &Migration>, DbError> {
+pub fn remaining(list: &[Migration], found: i64) -> Result<&[Migration], DbError> {
     let known = list.last().map_or(0, |last| last.version);
     if found > known {
-        Err(DbError::Newer { found, known })
-    } else {
-        Ok(list.iter().filter(move |step| step.version > found))
+        return Err(DbError::Newer { found, known });
     }
+    let applied = list.partition_point(|step| step.version <= found);
+    Ok(list.get(applied..).unwrap_or_default())
 }
 
 /// Hands the steps after version `found` to `apply`, in order, until one fails.

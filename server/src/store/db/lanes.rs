@@ -71,7 +71,7 @@ fn run_alone(sqlite: &Sqlite, task: &mut dyn Task) -> Result<(), DbError> {
     sqlite.savepoint()?;
     let keep = task.run(&mut Tx::sqlite(sqlite));
     if !sqlite.in_transaction() {
-        return Err(DbError::unavailable("the transaction was ended from within"));
+        return Err(DbError::unavailable("the transaction was lost"));
     }
     if keep { sqlite.release() } else { sqlite.undo() }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, ToSql, ffi};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Statement, ToSql, ffi};
 
 use super::{DbError, Row, Value};
 use crate::store::migrations::Migration;
@@ -36,6 +36,11 @@ impl Sqlite {
     pub(super) fn open(path: &Path) -> Result<(Sqlite, Identity), DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sqlite = Sqlite(Connection::open_with_flags(path, flags).map_err(named)?);
+        if sqlite.0.is_readonly(rusqlite::MAIN_DB).map_err(named)? {
+            return Err(DbError::Io {
+                detail: format!("{}: may only be read", path.display()),
+            });
+        }
         sqlite.guard().map_err(named)?;
         let identity = sqlite
             .identity()
@@ -130,7 +135,7 @@ impl Sqlite {
 
     fn apply(&self, migration: &Migration) -> Result<(), DbError> {
         self.batch(migration.sql)?;
-        if self.query_all("PRAGMA foreign_key_check", &[])?.is_empty() {
+        if self.query("PRAGMA foreign_key_check", &[], 1)?.is_empty() {
             self.batch(&format!(
                 "PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION_ID}",
                 migration.version
@@ -187,14 +192,13 @@ impl Sqlite {
 
     /// Moves the write-ahead log into the database and empties it.
     pub(super) fn checkpoint(&self) -> Result<(), DbError> {
-        self.query_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).map(drop)
+        self.batch("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
     /// Executes a statement that returns no rows; the number of rows it changed.
     pub(super) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DbError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(named)?;
-        check_order(&statement)?;
-        let changed = statement
+        let changed = self
+            .prepare(sql)?
             .execute(rusqlite::params_from_iter(values))
             .map_err(named)?;
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
@@ -202,18 +206,15 @@ impl Sqlite {
 
     /// Executes a statement and collects at most `limit` rows.
     pub(super) fn query(&self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>, DbError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(named)?;
-        check_order(&statement)?;
+        let mut statement = self.prepare(sql)?;
         let columns = statement.column_count();
         let mut rows = statement
             .query(rusqlite::params_from_iter(values))
             .map_err(named)?;
         let mut collected = Vec::new();
         while let Some(row) = rows.next().map_err(named)? {
-            let values = (0..columns)
-                .map(|index| value(row.get_ref(index).map_err(named)?))
-                .collect::<Result<_, DbError>>()?;
-            collected.push(Row(values));
+            let values = (0..columns).map(|index| value(row.get_ref(index).map_err(named)?));
+            collected.push(Row(values.collect::<Result<_, DbError>>()?));
             if collected.len() == limit {
                 break;
             }
@@ -221,12 +222,22 @@ impl Sqlite {
         Ok(collected)
     }
 
-    fn query_all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DbError> {
-        self.query(sql, values, usize::MAX)
+    /// A statement of a closure. SQLite rolls back by itself when the disk is full: what came after would be committed one by one.
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, DbError> {
+        if !self.in_transaction() {
+            return Err(DbError::unavailable("the transaction was lost"));
+        }
+        let statement = self.0.prepare_cached(sql).map_err(named)?;
+        check_statement(&statement)?;
+        Ok(statement)
     }
 
     fn control(&self, sql: &str) -> Result<(), DbError> {
-        self.execute(sql, &[]).map(drop)
+        self.0
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(named)
     }
 
     fn batch(&self, sql: &str) -> Result<(), DbError> {
@@ -234,22 +245,20 @@ impl Sqlite {
     }
 }
 
-/// SQLite numbers parameters as they appear and takes `$2` for a name: out of order, values would silently swap places.
-fn check_order(statement: &Statement<'_>) -> Result<(), DbError> {
-    let in_order = (1..=statement.parameter_count()).all(|index| {
-        statement
-            .parameter_name(index)
-            .and_then(|name| name.strip_prefix('$'))
-            .and_then(|number| number.parse().ok())
-            == Some(index)
-    });
-    if in_order {
-        Ok(())
+/// SQLite numbers parameters as they appear and takes `$2` for a name: out of order, values would silently swap places. What
+/// neither reads nor writes rows is BEGIN, COMMIT and their like, which belong to the store.
+fn check_statement(statement: &Statement<'_>) -> Result<(), DbError> {
+    let number = |index| statement.parameter_name(index)?.strip_prefix('$')?.parse().ok();
+    let refusal = if !(1..=statement.parameter_count()).all(|index| number(index) == Some(index)) {
+        "parameters must be $1, $2, … in the order of their first use"
+    } else if statement.readonly() && statement.column_count() == 0 {
+        "only the store begins and ends transactions"
     } else {
-        Err(DbError::Statement {
-            detail: "parameters must be $1, $2, … in the order of their first use".to_owned(),
-        })
-    }
+        return Ok(());
+    };
+    Err(DbError::Statement {
+        detail: refusal.to_owned(),
+    })
 }
 
 impl ToSql for Value {
