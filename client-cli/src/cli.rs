@@ -25,16 +25,40 @@ pub struct Cli {
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The daemon, e.g. https://127.0.0.1:8443
-    #[arg(long, global = true, value_name = "URL", env = "PARAPHE_SERVER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PARAPHE_SERVER",
+        hide_env_values = true
+    )]
     pub server: Option<String>,
     /// Certificate authority of the daemon's TLS certificate (PEM)
-    #[arg(long, global = true, value_name = "FILE", env = "PARAPHE_CA")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PARAPHE_CA",
+        hide_env_values = true
+    )]
     pub ca: Option<PathBuf>,
     /// The daemon's issuer URL, where it is not the server's
-    #[arg(long, global = true, value_name = "URL", env = "PARAPHE_ISSUER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PARAPHE_ISSUER",
+        hide_env_values = true
+    )]
     pub issuer: Option<String>,
     /// Folder of this terminal's key, the session and the phone [default: $XDG_CONFIG_HOME/paraphe]
-    #[arg(long, global = true, value_name = "DIR", env = "PARAPHE_HOME")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PARAPHE_HOME",
+        hide_env_values = true
+    )]
     pub home: Option<PathBuf>,
     /// Act as this service account (opr_…) instead of the person who is logged in
     #[arg(
@@ -42,6 +66,7 @@ pub struct Global {
         global = true,
         value_name = "OPR",
         env = "PARAPHE_SERVICE_ID",
+        hide_env_values = true,
         requires = "service_key"
     )]
     pub service_id: Option<String>,
@@ -51,6 +76,7 @@ pub struct Global {
         global = true,
         value_name = "FILE",
         env = "PARAPHE_SERVICE_KEY",
+        hide_env_values = true,
         requires = "service_id"
     )]
     pub service_key: Option<PathBuf>,

@@ -25,8 +25,9 @@ Exit codes:
   9   verification failed, or the daemon's answer cannot be trusted
   10  wrong PIN
 
-With --json every result is one JSON object on one line of standard output, and an error is one JSON object on
-standard error: {\"error\":{\"code\",\"message\",\"fields\",\"wait_s\"}}.";
+With --json every result is one JSON object on one line of standard output, and
+an error is one JSON object on standard error:
+{\"error\":{\"code\",\"message\",\"fields\",\"wait_s\"}}.";
 
 /// Result of every command.
 pub type Result<T> = std::result::Result<T, Error>;

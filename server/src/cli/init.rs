@@ -142,10 +142,14 @@ impl Unfinished {
         }
         for folder in files.iter().filter_map(|path| path.parent()) {
             let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700).create(folder).map_err(|source| KeysError::Unreadable {
-                path: folder.to_owned(),
-                source,
-            })?;
+            builder
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|source| KeysError::Unreadable {
+                    path: folder.to_owned(),
+                    source,
+                })?;
         }
         Ok(Self(files))
     }

@@ -51,10 +51,15 @@ pub enum Command {
 #[command(next_help_heading = "The backend")]
 pub struct Account {
     /// Relying party id
-    #[arg(long, value_name = "RP", env = "PARAPHE_BACKEND_ID")]
+    #[arg(long, value_name = "RP", env = "PARAPHE_BACKEND_ID", hide_env_values = true)]
     id: RelyingPartyId,
     /// Its private key (PKCS#8 PEM)
-    #[arg(long, value_name = "FILE", env = "PARAPHE_BACKEND_KEY")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PARAPHE_BACKEND_KEY",
+        hide_env_values = true
+    )]
     key: PathBuf,
 }
 

@@ -6,7 +6,6 @@ use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::step_up_client::StepUpClient;
 use paraphe_proto::v1::{GetRequest, State, Verdict, WatchRequest};
 use serde::Serialize;
-use tonic::Code;
 
 use super::{Account, client};
 use crate::channel::AuthenticatedChannel;
@@ -19,6 +18,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
 /// Tries to reach a daemon that stopped, one per second.
 const RECONNECT_TRIES: u32 = 60;
+/// Exit code of an error that says: ask again, or elsewhere.
+const UNREACHABLE: u8 = 7;
 
 /// Options of `paraphe backend watch`.
 #[derive(clap::Args)]
@@ -122,12 +123,12 @@ pub(super) async fn watch(context: &Context, args: WatchArgs) -> Result<()> {
     let mut tries = 0;
     while progress.left != Some(0) {
         let before = progress.cursor.clone();
-        match follow(context, &mut client, &mut progress).await {
-            Err(Error::Daemon(refusal)) if refusal.grpc == Code::Unavailable => {}
-            Err(Error::Unreachable(_)) if tries < RECONNECT_TRIES => {}
+        let ended = follow(context, &mut client, &mut progress).await;
+        tries = if progress.cursor == before { tries + 1 } else { 1 };
+        match ended {
+            Err(error) if error.exit() == UNREACHABLE && tries <= RECONNECT_TRIES => {}
             ended => return ended,
         }
-        tries = if progress.cursor == before { tries + 1 } else { 0 };
         if tries == 1 {
             context
                 .output

@@ -170,7 +170,7 @@ fn a_failing_closure_is_undone_alone() {
         panic!("on purpose")
     });
     let after = queue_insert(&store.db, "after");
-    let _ = held.let_go();
+    drop(held.let_go());
     assert_eq!(answer(refused), Err(Failure::Refused));
     assert_eq!(
         answer(panicked),
@@ -237,7 +237,7 @@ fn a_full_queue_refuses_at_once_and_forgets_nothing() {
     let waiting = [queue_insert(&store.db, "a"), queue_insert(&store.db, "b")];
     let refused = store.db.write_blocking("test", |tx| insert(tx, "c"));
     assert_eq!(refused, Err(Failure::Db(DbError::Overloaded)));
-    let _ = held.let_go();
+    drop(held.let_go());
     assert_eq!(waiting.map(answer), [Ok(()), Ok(())]);
     assert_eq!(ids(&store.db), ["a", "b"]);
 }
@@ -262,7 +262,7 @@ fn what_nobody_waits_for_any_more_is_not_run() {
     let held = Held::running(&store.db);
     drop(queue_insert(&store.db, "abandoned"));
     let next = queue_insert(&store.db, "next");
-    let _ = held.let_go();
+    drop(held.let_go());
     assert_eq!(answer(next), Ok(()));
     assert_eq!(ids(&store.db), ["next"]);
 }

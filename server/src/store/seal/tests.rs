@@ -147,10 +147,6 @@ fn another_master_key_is_named_at_start() {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_types,
-    reason = "a test of random keys draws them from the system"
-)]
 fn a_master_key_survives_its_file_and_nothing_else_is_one() {
     let mut rng = rand_core::OsRng;
     let key = MasterKey::random(&mut rng);

@@ -21,7 +21,12 @@ fn values_come_back_as_they_went_in() {
         });
         let read = store.db.read_blocking("test", {
             let id = stored.clone().unwrap().unwrap().0[0].clone();
-            move |tx| tx.query_opt("SELECT id, number, body FROM item WHERE id = $1", &[id.clone()])
+            move |tx| {
+                tx.query_opt(
+                    "SELECT id, number, body FROM item WHERE id = $1",
+                    std::slice::from_ref(&id),
+                )
+            }
         });
         assert_eq!(stored, read);
     }
