@@ -3,7 +3,7 @@
 //! Callers: every command. Invariant: standard output carries results only; notes and countdowns go to standard error,
 //! so that a script can read one and a person the other. Colours are dropped where no terminal reads them.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -105,13 +105,23 @@ impl Output {
 /// Prints an error on standard error: as text, or as one JSON object.
 pub fn show_error(error: &Error, json: bool) {
     let mut stderr = anstream::stderr();
-    let _ = if json {
-        writeln!(stderr, "{}", error.json())
-    } else if matches!(error, Error::Demo { .. }) {
-        writeln!(stderr, "{BAD}{error}{BAD:#}")
-    } else {
-        writeln!(stderr, "{BAD}paraphe: {}{BAD:#}: {error}", error.code())
+    if json {
+        let _ = writeln!(stderr, "{}", error.json());
+        return;
+    }
+    let said = match error {
+        Error::Demo { .. } => error.to_string(),
+        _ => format!("paraphe: {}: {error}", error.code()),
     };
+    // For a script or a log, one line stays one line.
+    let width = if std::io::stderr().is_terminal() {
+        usize::from(columns())
+    } else {
+        usize::MAX
+    };
+    for line in said.lines().flat_map(|line| wrapped(line, width)) {
+        let _ = writeln!(stderr, "{BAD}{line}{BAD:#}");
+    }
 }
 
 /// Columns of the terminal, at most 120; 80 where there is none.

@@ -50,7 +50,8 @@ impl View for IssuedView {
             ("until", time_text(self.expires_at)),
             ("activation", self.activation_id.clone()),
         ]);
-        format!("{}\n{facts}", self.picture)
+        // The content of the picture for phones without a camera, on a line of its own so that it can be copied whole.
+        format!("{}\n{facts}\n{}\n", self.picture, self.uri)
     }
 }
 

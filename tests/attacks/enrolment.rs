@@ -35,8 +35,10 @@ async fn three_wrong_digits_revoke_activation_and_phone() {
 async fn a_used_or_expired_activation_code_is_refused() {
     let mut world = World::new().await;
     let (name, issued) = world.issue().await;
-    activate(&world.daemon, &world.server, &issued.uri, &name).await;
+    let (phone, _) = activate(&world.daemon, &world.server, &issued.uri, &name).await;
     assert_eq!(begin(&world, &issued.uri, "thief").await, "activation.used");
+    let unconfirmed = phone.history(&world.server, None, 0).await.err().unwrap();
+    assert_eq!(unconfirmed.code(), "device.not_active");
     let (_, issued) = world.issue().await;
     world.pass(601);
     assert_eq!(begin(&world, &issued.uri, "late").await, "activation.expired");

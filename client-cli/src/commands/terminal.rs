@@ -22,8 +22,8 @@ pub struct Args {
 struct TerminalView {
     thumbprint: String,
     key_file: PathBuf,
-    /// Whether the key was made or imported by this call.
-    new: bool,
+    /// Whether this call made the key.
+    made: bool,
 }
 
 impl View for TerminalView {
@@ -32,9 +32,9 @@ impl View for TerminalView {
             ("thumbprint", self.thumbprint.clone()),
             ("key", self.key_file.display().to_string()),
         ]);
-        if self.new {
+        if self.made {
             text.push_str(
-                "\n  An administrator registers it: paraphe admin terminal add THUMBPRINT --label \"…\"\n",
+                "\n  An administrator registers it:\n  paraphe admin terminal add THUMBPRINT --label \"…\"\n",
             );
         }
         text
@@ -72,7 +72,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     context.output.show(&TerminalView {
         thumbprint: key.public_key().thumbprint(),
         key_file: path,
-        new: !exists,
+        made: !exists && args.key_file.is_none(),
     })
 }
 

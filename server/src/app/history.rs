@@ -12,16 +12,18 @@ use crate::store::{challenge, device, relying_party, subject};
 /// One page of the past, newest first, before the number `before`; and whether there are more.
 ///
 /// # Errors
-/// Those of the store.
+/// `device.not_active` for a phone that was never confirmed or has ended: the past is the person's, not its.
 pub fn history(
     s: &mut Scope<'_, '_>,
     device_id: DeviceId,
     before: u64,
     size: i64,
 ) -> Result<(Vec<Challenge>, bool)> {
-    let Some(phone) = device::load(&mut s.rows, device_id)? else {
+    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
         return fault::UNAUTHENTICATED.broken();
     };
+    phone.settle(s.now, &s.facts.attempt_limits());
+    phone.require_may_refuse()?;
     let since = s
         .now
         .plus_s(-i64::from(s.facts.config.retention.history_days).saturating_mul(86_400));
@@ -51,7 +53,7 @@ pub struct DeviceView {
     pub frozen_since: Option<Timestamp>,
 }
 
-/// `Device`.
+/// `Device`; a phone that was never confirmed or has ended learns its state and nothing of the person.
 ///
 /// # Errors
 /// Those of the store.
@@ -61,6 +63,16 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         return fault::UNAUTHENTICATED.broken();
     };
     phone.settle(s.now, &limits);
+    if phone.require_may_refuse().is_err() {
+        let (blocked, frozen_since) = (Vec::new(), None);
+        return Ok(DeviceView {
+            state: phone.state,
+            attempts_left: 0,
+            wait_s: 0,
+            blocked,
+            frozen_since,
+        });
+    }
     let mut blocked = Vec::new();
     for block in subject::blocks(&mut s.rows, phone.subject_id)? {
         let party = relying_party::load(&mut s.rows, &block.relying_party_id)?;

@@ -102,7 +102,7 @@ struct NewOperatorView {
 impl View for NewOperatorView {
     fn text(&self) -> String {
         let next = format!(
-            "\n  Then type the digits of the phone: paraphe admin operator confirm {}\n",
+            "\n  Then type the six digits that the phone shows:\n  paraphe admin operator confirm {}\n",
             self.activation.activation_id
         );
         format!("{}\n{}{next}", self.operator.text(), self.activation.text())

@@ -49,6 +49,10 @@ impl StatusView {
 impl View for StatusView {
     fn text(&self) -> String {
         let time = |at: Option<Timestamp>| at.map(time_text).unwrap_or_default();
+        let wait = match self.device.wait_s {
+            0 => String::new(),
+            seconds => format!("{seconds} s"),
+        };
         let blocked: Vec<String> = self
             .device
             .blocked
@@ -60,7 +64,7 @@ impl View for StatusView {
             ("state", self.device.state.to_string()),
             ("quarantined until", time(self.device.quarantined_until)),
             ("PIN attempts left", self.device.attempts_left.to_string()),
-            ("next attempt in", format!("{} s", self.device.wait_s)),
+            ("next attempt in", wait),
             ("blocked", blocked.join(", ")),
             ("frozen since", time(self.device.frozen_since)),
         ])

@@ -59,6 +59,17 @@ fn a_missing_or_empty_database_says_to_run_init_and_stays_away() {
     fs::write(&path, []).unwrap();
     assert_eq!(code(Db::open(&path, Options::default())), "store.missing");
     assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .unwrap();
+    drop(connection);
+    assert!(
+        mode == "wal" && fs::metadata(&path).unwrap().len() > 0,
+        "as after an interrupted `paraphed init`"
+    );
+    assert_eq!(code(Db::open(&path, Options::default())), "store.missing");
+    assert!(Db::create(&path, Options::default()).is_ok());
 }
 
 #[test]
@@ -131,12 +142,17 @@ fn a_newer_database_is_named_and_left_as_it_is() {
         .unwrap()
         .close_blocking()
         .unwrap();
+    fs::set_permissions(&store.path, Permissions::from_mode(0o640)).unwrap();
     let before = fs::read(&store.path).unwrap();
     assert_eq!(
         open(&store.path, &[FIRST]).map(drop),
         Err(DbError::Newer { found: 2, known: 1 })
     );
     assert_eq!(fs::read(&store.path).unwrap(), before);
+    assert_eq!(
+        fs::metadata(&store.path).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
 }
 
 #[test]
