@@ -236,6 +236,7 @@ async fn sweep(shared: Arc<Shared>) {
         tick.tick().await;
         let Ok(now) = shared.now() else { continue };
         shared.nonces.forget(now);
+        shared.credentials.forget(now);
         match shared.daemon.read("is_due", now, expiry::is_due).await {
             Ok(true) => {
                 if let Err(status) = step_up::expire(&shared, now).await {

@@ -41,6 +41,12 @@ impl<K: Eq + Hash + Clone> Wakes<K> {
         }
     }
 
+    /// How many listen for a key.
+    pub fn listening(&self, key: &K) -> usize {
+        let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.get(key).map_or(0, watch::Sender::receiver_count)
+    }
+
     /// Wakes those who listen for a key.
     pub fn wake(&self, key: &K) {
         let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);

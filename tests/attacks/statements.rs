@@ -4,7 +4,6 @@ use paraphe_companion::protocol::{self, Prover, method};
 use paraphe_proto::encoding::{base64url, from_base64url};
 use paraphe_proto::statements::Freshness;
 use paraphe_proto::v1::{DeviceBody, FetchBody, SignedRequest};
-use prost::Message;
 use rand_core::OsRng;
 
 use crate::world::{PIN, Person, World, code};
@@ -216,5 +215,14 @@ async fn a_phone_that_saw_more_than_the_store_knows_is_refused() {
         device(&world, request).await,
         Err("device.rollback_noticed".to_owned())
     );
-    assert!(DeviceBody {}.encode_to_vec().is_empty());
+    prover.seen.evaluation = 0;
+    let request = fresh(&world, &prover).await;
+    assert_eq!(device(&world, request).await, Ok(()));
+    let subject = world.subject(&world.market, &person).await;
+    let refused = world
+        .try_ask(&world.market, crate::world::purchase(&subject))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(code(&refused), "enrolment.required");
 }

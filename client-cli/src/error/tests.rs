@@ -8,9 +8,8 @@
 
 use std::time::Duration;
 
-use tonic_types::ErrorDetails;
-
 use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::*;
 
@@ -101,7 +100,7 @@ fn a_refusal_shows_sentence_field_what_is_allowed_and_wait() {
         std::collections::HashMap::new(),
     );
     details.add_bad_request_violation("parameters.price", "money, at most 10000.00 EUR");
-    details.set_retry_info(Some(Duration::from_secs(60)));
+    details.set_retry_info(Some(Duration::from_millis(59_001)));
     let status =
         Status::with_error_details(Code::InvalidArgument, "The parameter price is missing.", details);
     let error = Error::from(status);

@@ -6,6 +6,8 @@
 mod approval;
 mod assertion;
 #[cfg(test)]
+mod story;
+#[cfg(test)]
 mod tests;
 
 use paraphe_proto::jwk::PublicKey;

@@ -312,6 +312,7 @@ fn new_device(
         wrong_codes: 0,
         activation: outer.to_owned(),
         created_at: s.now,
+        rollback_noticed: false,
         due_at: None,
     })
 }

@@ -12,6 +12,7 @@ use crate::domain::device::Device;
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::subject::Block;
+use crate::store;
 use crate::store::record::Stored;
 use crate::store::{device, subject};
 
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub challenge: Challenge,
     /// PIN attempts left.
     pub attempts_left: u32,
+    /// Other challenges that a report ended: their backends are woken.
+    pub also_ended: Vec<Challenge>,
     /// Why the approval did not count, although its PIN was right and credited.
     pub refused: Option<Fault>,
 }
@@ -61,6 +64,7 @@ pub fn answer(
         return Ok(Outcome {
             challenge: challenge.record,
             attempts_left,
+            also_ended: Vec::new(),
             refused: None,
         });
     }
@@ -80,6 +84,7 @@ pub fn answer(
         return Ok(Outcome {
             challenge: challenge.record,
             attempts_left,
+            also_ended: Vec::new(),
             refused: Some(refused),
         });
     }
@@ -95,6 +100,7 @@ pub fn answer(
     Ok(Outcome {
         challenge: challenge.record,
         attempts_left,
+        also_ended: Vec::new(),
         refused: None,
     })
 }
@@ -187,6 +193,7 @@ pub fn refuse(
         return Ok(Outcome {
             challenge: challenge.record,
             attempts_left,
+            also_ended: Vec::new(),
             refused: None,
         });
     }
@@ -197,43 +204,57 @@ pub fn refuse(
         RefusalDecision::NotMe => State::Reported { at, refusal: compact },
     };
     let challenge = challenge::conclude(s, challenge, state, &device_id.to_string())?;
-    if claims.decision == RefusalDecision::NotMe {
-        report(s, &challenge)?;
-    }
+    let also_ended = match claims.decision {
+        RefusalDecision::NotMe => report(s, &challenge)?,
+        RefusalDecision::Deny => Vec::new(),
+    };
     Ok(Outcome {
         challenge: challenge.record,
         attempts_left,
+        also_ended,
         refused: None,
     })
 }
 
-fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<()> {
+/// Blocks the relying party, freezes the person at the second report, and ends what they still ask.
+fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Challenge>> {
     tracing::warn!(challenge_id = %challenge.id, relying_party = %challenge.relying_party_id, "reported as not me");
     if !matches!(challenge.purpose, Purpose::StepUp) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let block = Block {
-        subject_id: challenge.subject_id,
-        relying_party_id: challenge.relying_party_id.clone(),
-        since: s.now,
-    };
+    let party = &challenge.relying_party_id;
     let mut blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;
-    if !blocks
-        .iter()
-        .any(|known| known.relying_party_id == block.relying_party_id)
-    {
-        s.rows.insert(&block)?;
+    if !blocks.iter().any(|known| known.relying_party_id == *party) {
+        s.rows.insert(&Block {
+            subject_id: challenge.subject_id,
+            relying_party_id: party.clone(),
+            since: s.now,
+        })?;
         blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;
     }
-    if blocks.len() < 2 {
-        return Ok(());
-    }
+    let frozen = blocks.len() >= 2;
     if let Some(mut person) = subject::load(&mut s.rows, challenge.subject_id)?
+        && frozen
         && person.frozen_at.is_none()
     {
         person.frozen_at = Some(s.now);
         s.rows.update(&mut person)?;
         s.audit("paraphed", "freeze", challenge.subject_id, "ok")?;
     }
-    Ok(())
+    end_pending(s, challenge, frozen)
+}
+
+fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Result<Vec<Challenge>> {
+    let mut ended = Vec::new();
+    for pending in store::challenge::pending_of_device(&mut s.rows, reported.device_id)? {
+        let concerned = frozen || pending.relying_party_id == reported.relying_party_id;
+        if concerned && pending.is_open(s.now) && matches!(pending.purpose, Purpose::StepUp) {
+            let state = State::Failed {
+                at: s.now,
+                approval: None,
+            };
+            ended.push(challenge::conclude(s, pending, state, "paraphed")?.record);
+        }
+    }
+    Ok(ended)
 }

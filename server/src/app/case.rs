@@ -149,7 +149,8 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Iss
         &evidence.birthplace,
     )
     .map_err(Fault::internal)?;
-    let subject_id = person(s, &identity)?;
+    let document = format!("{} {}", evidence.issuing_state, evidence.number);
+    let subject_id = person(s, &identity, document)?;
     let alive = device::alive_of_subject(&mut s.rows, subject_id)?;
     if alive
         .iter()
@@ -164,13 +165,24 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Iss
     Ok(issued)
 }
 
-fn person(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<SubjectId> {
-    let mut known = pairwise::of_identity(s, identity)?;
-    if known.len() > 1 {
-        return Err(fault::SUBJECT_AMBIGUOUS.fault().on("birthplace"));
+/// The subject behind an identity: the same birthplace or the same document makes the same person; a name and a birth date alone
+/// do not.
+fn person(s: &mut Scope<'_, '_>, identity: &PivotIdentity, document: String) -> Result<SubjectId> {
+    let mut namesakes = 0;
+    for known in pairwise::of_identity(s, identity)? {
+        let stored = known.identity.as_ref();
+        let born = stored
+            .map(|stored| stored.birthplace.as_str())
+            .filter(|birthplace| !birthplace.is_empty());
+        if (born.is_some() && born == identity.birthplace())
+            || stored.is_some_and(|stored| stored.document == document)
+        {
+            return Ok(known.id);
+        }
+        namesakes += 1;
     }
-    if let Some(person) = known.pop() {
-        return Ok(person.id);
+    if namesakes > 0 && identity.birthplace().is_none() {
+        return Err(fault::SUBJECT_AMBIGUOUS.fault().on("birthplace"));
     }
     let id = SubjectId::random(&mut s.rng());
     let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
@@ -182,6 +194,7 @@ fn person(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<SubjectId> 
             given_names: identity.given_names().to_owned(),
             birth_date: identity.birth_date().to_owned(),
             birthplace: identity.birthplace().unwrap_or_default().to_owned(),
+            document,
         }),
         frozen_at: None,
         created_at: s.now,

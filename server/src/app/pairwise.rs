@@ -49,25 +49,23 @@ pub fn find(
     }
 }
 
-/// The people of this name and birth date whose birthplace agrees as far as both are known.
+/// The people of this name and birth date: those of the same birthplace if there are any, else those whose birthplace is not known.
 ///
 /// # Errors
 /// Those of the store.
 pub fn of_identity(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<Vec<Stored<Subject>>> {
     let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
     let mut found = subject::by_lookup(&mut s.rows, &lookup)?;
-    found.retain(|person| {
-        let known = person.identity.as_ref().and_then(|known| {
-            PivotIdentity::parse(
-                &known.family_name,
-                &known.given_names,
-                &known.birth_date,
-                &known.birthplace,
-            )
-            .ok()
-        });
-        known.is_some_and(|known| known.birthplace_agrees(identity))
-    });
+    let birthplace_of = |person: &Stored<Subject>| {
+        let known = person.identity.as_ref().map(|known| known.birthplace.clone());
+        known.filter(|birthplace| !birthplace.is_empty())
+    };
+    if let Some(asked) = identity.birthplace() {
+        found.retain(|person| birthplace_of(person).is_none_or(|known| known == asked));
+        if found.iter().any(|person| birthplace_of(person).is_some()) {
+            found.retain(|person| birthplace_of(person).is_some());
+        }
+    }
     Ok(found)
 }
 

@@ -9,7 +9,7 @@ use super::raise::{Raise, is_quiet, raise};
 use super::{Scope, challenge as concluding};
 use crate::domain::catalogue::{Action, ParameterValue};
 use crate::domain::challenge::{Challenge, Purpose, State};
-use crate::domain::device::{Device, State as DeviceState};
+use crate::domain::device::Device;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::level::Acr;
 use crate::domain::relying_party::RelyingParty;
@@ -211,7 +211,7 @@ pub fn phone_for(
     let phones = device::alive_of_subject(&mut s.rows, person.id)?;
     Ok(phones.into_iter().find_map(|mut phone| {
         phone.settle(now, &limits);
-        (phone.state == DeviceState::Active && phone.acr >= acr).then_some(phone)
+        (phone.require_active().is_ok() && phone.acr >= acr).then_some(phone)
     }))
 }
 

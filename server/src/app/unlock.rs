@@ -72,3 +72,24 @@ pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
         wait_s: phone.attempts.wait_s(s.now, &limits),
     })
 }
+
+/// A phone returned a later evaluation than the store knows: the store was rolled back undeclared. The phone approves nothing any
+/// more, whoever holds its keys.
+///
+/// # Errors
+/// Those of the store.
+pub fn notice_rollback(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<()> {
+    if let Some(mut phone) = device::load(&mut s.rows, device_id)?
+        && !phone.rollback_noticed
+    {
+        phone.rollback_noticed = true;
+        s.save_device(&mut phone)?;
+        s.audit(
+            "paraphed",
+            "notice_rollback",
+            device_id,
+            fault::ROLLBACK_NOTICED.code,
+        )?;
+    }
+    Ok(())
+}

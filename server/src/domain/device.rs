@@ -93,6 +93,9 @@ pub struct Device {
     pub activation: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The phone has seen later evaluations than the store knew: it approves nothing any more.
+    #[serde(default)]
+    pub rollback_noticed: bool,
     /// When time alone moves it next; kept by [`Device::schedule`].
     pub due_at: Option<Timestamp>,
 }
@@ -148,9 +151,10 @@ impl Device {
     }
 
     /// # Errors
-    /// `device.locked` or `device.not_active`.
+    /// `device.locked`, `device.not_active` or `device.rollback_noticed`.
     pub fn require_active(&self) -> Result<()> {
         match self.state {
+            State::Active if self.rollback_noticed => fault::ROLLBACK_NOTICED.broken(),
             State::Active => Ok(()),
             State::Locked { .. } => fault::DEVICE_LOCKED.broken(),
             State::AwaitingConfirmation | State::Quarantined { .. } | State::Revoked { .. } => {
@@ -212,6 +216,7 @@ mod tests {
             wrong_codes: 0,
             activation: String::new(),
             created_at: at(0),
+            rollback_noticed: false,
             due_at: None,
         }
     }

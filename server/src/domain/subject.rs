@@ -15,6 +15,9 @@ pub struct StoredIdentity {
     pub birth_date: String,
     /// INSEE COG code; empty when not known.
     pub birthplace: String,
+    /// Issuing state and number of the document, to tell people of one name and birth date apart.
+    #[serde(default)]
+    pub document: String,
 }
 
 /// A subject as it is stored.

@@ -70,6 +70,12 @@ impl Credentials {
         tokens.get(&digest).map(|(id, _)| sha256(id.as_bytes()))
     }
 
+    /// Forgets tokens that have expired.
+    pub fn forget(&self, now: Timestamp) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, (_, until)| now < *until);
+    }
+
     fn known(&self, digest: &[u8; 32], now: Timestamp) -> Option<String> {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens
@@ -202,10 +208,13 @@ async fn by_session(
     path: &str,
     now: Timestamp,
 ) -> std::result::Result<Caller, Status> {
-    let thumbprint = terminal(shared, proof, path, Some(token), now)?;
-    let (bearer, bound) = (token.to_owned(), thumbprint);
+    let proven = proven(shared, proof, path, Some(token), now)?;
+    let (bearer, bound) = (token.to_owned(), proven.thumbprint.clone());
     let find = move |s: &mut crate::app::Scope<'_, '_>| session::authenticate(s, &bearer, &bound);
     let (operator, session) = shared.read("authenticate", now, find).await?;
+    shared
+        .credentials
+        .use_proof(&proven.thumbprint, &proven.jti, now)?;
     let digest = sha256(format!("DPoP {token}").as_bytes());
     shared
         .credentials
@@ -213,24 +222,40 @@ async fn by_session(
     Ok(Caller::Operator(operator, Some(session)))
 }
 
-/// Thumbprint of the terminal key behind a DPoP proof for this method; each proof counts once.
+/// Thumbprint of the registered terminal behind a DPoP proof for this method; each proof counts once. A stranger's proofs are not
+/// remembered, so that nobody can fill that memory.
 ///
 /// # Errors
 /// `caller.unauthenticated`.
-pub fn terminal(
+pub async fn terminal(
+    shared: &Shared,
+    proof: Option<&str>,
+    path: &str,
+    now: Timestamp,
+) -> std::result::Result<String, Status> {
+    let proven = proven(shared, proof, path, None, now)?;
+    let thumbprint = proven.thumbprint.clone();
+    let find =
+        move |s: &mut crate::app::Scope<'_, '_>| Ok(operator::terminal(&mut s.rows, &thumbprint)?.is_some());
+    if !shared.read("authenticate", now, find).await? {
+        return Err(fault::UNAUTHENTICATED.fault().into());
+    }
+    shared
+        .credentials
+        .use_proof(&proven.thumbprint, &proven.jti, now)?;
+    Ok(proven.thumbprint)
+}
+
+fn proven(
     shared: &Shared,
     proof: Option<&str>,
     path: &str,
     token: Option<&str>,
     now: Timestamp,
-) -> Result<String> {
+) -> Result<dpop::DpopProof> {
     let proof = proof.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
     let htu = dpop::htu(shared.daemon.facts.issuer(), path);
-    let proven = dpop::verify(proof, &htu, token, now).map_err(refused)?;
-    shared
-        .credentials
-        .use_proof(&proven.thumbprint, &proven.jti, now)?;
-    Ok(proven.thumbprint)
+    dpop::verify(proof, &htu, token, now).map_err(refused)
 }
 
 /// The `dpop` metadata of a request whose RPC is open to anyone.

@@ -146,6 +146,12 @@ async fn admit<B>(shared: &Shared, request: &mut Request<B>) -> std::result::Res
     let (parts, path) = (super::authenticate::Presented::of(request), method.path);
     let caller = super::authenticate::caller(shared, parts, path).await?;
     if !caller.may(method) {
+        if let (Caller::Operator(..), Ok(now)) = (&caller, shared.now()) {
+            let fault = fault::FORBIDDEN.fault();
+            shared
+                .audit_refusal(method.path, caller.id(), String::new(), now, &fault)
+                .await;
+        }
         return Err(fault::FORBIDDEN.fault().into());
     }
     request.extensions_mut().insert(caller);

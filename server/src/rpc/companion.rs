@@ -227,7 +227,7 @@ impl Companion for CompanionService {
         Ok(Response::new(watch::pending(
             Arc::clone(&self.0),
             proven.device_id,
-        )))
+        )?))
     }
 
     async fn fetch(&self, request: Request<SignedRequest>) -> Result<Response<v1::FetchResponse>, Status> {
@@ -306,6 +306,7 @@ impl Companion for CompanionService {
         let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::refuse(s, device_id, id, &refusal);
         let outcome = self.0.write("refuse", now, verb).await?;
         self.0.wake(&outcome.challenge);
+        outcome.also_ended.iter().for_each(|ended| self.0.wake(ended));
         Ok(Response::new(encode::outcome(&outcome)))
     }
 

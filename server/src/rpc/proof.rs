@@ -12,7 +12,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::Shared;
-use crate::app::activation;
+use crate::app::{activation, unlock};
 use crate::domain::fault::{self, Fault, Result};
 use crate::store::device;
 
@@ -72,6 +72,9 @@ pub async fn device<B: Message + Default>(
     check_bound(shared, &proof, &body, &bound, now)?;
     if proof.seen_evaluation > latest || proof.seen_restore_epoch > shared.daemon.facts.restore_epoch {
         tracing::error!(device_id = %id, "a phone has seen later evaluations than the store knows: undeclared rollback");
+        shared
+            .write("notice_rollback", now, move |s| unlock::notice_rollback(s, id))
+            .await?;
         return Err(fault::ROLLBACK_NOTICED.fault().into());
     }
     let approval_key = Some(PublicKey::from_sec1(&approval_key.0).map_err(Fault::internal)?);

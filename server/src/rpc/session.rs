@@ -22,7 +22,7 @@ impl Session for SessionService {
     ) -> Result<Response<v1::BeginSessionResponse>, Status> {
         let now = self.0.now()?;
         let proof = dpop_of(&request);
-        let key = terminal(&self.0, proof.as_deref(), "/paraphe.v1.Session/Begin", None, now)?;
+        let key = terminal(&self.0, proof.as_deref(), "/paraphe.v1.Session/Begin", now).await?;
         let name = request.into_inner().operator;
         if name.len() > 64 {
             return Err(Fault::field("operator", "It must be at most 64 characters.").into());
@@ -43,13 +43,7 @@ impl Session for SessionService {
     ) -> Result<Response<v1::CompleteSessionResponse>, Status> {
         let now = self.0.now()?;
         let proof = dpop_of(&request);
-        let key = terminal(
-            &self.0,
-            proof.as_deref(),
-            "/paraphe.v1.Session/Complete",
-            None,
-            now,
-        )?;
+        let key = terminal(&self.0, proof.as_deref(), "/paraphe.v1.Session/Complete", now).await?;
         let id = decode::id("challenge_id", "chl_", &request.into_inner().challenge_id)?;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| session::complete(s, id, &key);
         let response = match self.0.write("complete_session", now, verb).await? {

@@ -26,6 +26,10 @@ const BUFFER: usize = 32;
 /// A lost wake costs at most this.
 const RECHECK: Duration = Duration::from_secs(30);
 
+/// Streams that one backend or one phone may hold open, so that nobody takes the places of others.
+const STREAMS_OF_BACKEND: usize = 64;
+const STREAMS_OF_PHONE: usize = 4;
+
 type Events<T> = mpsc::Sender<Result<T, Status>>;
 
 /// Verdicts of a relying party after a cursor, then live.
@@ -37,6 +41,7 @@ pub async fn verdicts(
     party: String,
     cursor: &str,
 ) -> Result<ReceiverStream<Result<Verdict, Status>>, Status> {
+    require_place(shared.backends.listening(&party), STREAMS_OF_BACKEND)?;
     let after = match cursor {
         "" => {
             let (now, party) = (shared.now()?, party.clone());
@@ -60,6 +65,15 @@ pub async fn verdicts(
     };
     tokio::spawn(task.in_current_span());
     Ok(ReceiverStream::new(receiver))
+}
+
+fn require_place(open: usize, most: usize) -> Result<(), Fault> {
+    if open >= most {
+        return Err(fault::RATE_LIMITED
+            .fault()
+            .because(format!("At most {most} streams may be open.")));
+    }
+    Ok(())
 }
 
 async fn follow_verdicts(
@@ -88,7 +102,14 @@ async fn follow_verdicts(
 }
 
 /// Pending challenges of a phone, live.
-pub fn pending(shared: Arc<Shared>, device_id: DeviceId) -> ReceiverStream<Result<CompanionEvent, Status>> {
+///
+/// # Errors
+/// `caller.rate_limited` with too many streams open.
+pub fn pending(
+    shared: Arc<Shared>,
+    device_id: DeviceId,
+) -> Result<ReceiverStream<Result<CompanionEvent, Status>>, Status> {
+    require_place(shared.phones.listening(&device_id), STREAMS_OF_PHONE)?;
     let (sender, receiver) = mpsc::channel(BUFFER);
     let task = async move {
         if let Err(status) = follow_pending(&shared, device_id, &sender).await {
@@ -96,7 +117,7 @@ pub fn pending(shared: Arc<Shared>, device_id: DeviceId) -> ReceiverStream<Resul
         }
     };
     tokio::spawn(task.in_current_span());
-    ReceiverStream::new(receiver)
+    Ok(ReceiverStream::new(receiver))
 }
 
 async fn follow_pending(

@@ -103,7 +103,7 @@ pub fn history(
 ) -> Challenges {
     rows.select(
         "subject_id = $1 AND created_at >= $2 AND subject_number < $3 \
-         ORDER BY created_at DESC, subject_number DESC LIMIT $4",
+         ORDER BY subject_number DESC LIMIT $4",
         &[
             subject_id.to_string().into(),
             since.as_secs().into(),
@@ -115,8 +115,7 @@ pub fn history(
 
 /// The next number among the challenges of a person.
 pub fn next_subject_number(rows: &mut Rows<'_, '_>, subject_id: SubjectId) -> Result<u64, StoreError> {
-    let sql = "SELECT subject_number FROM challenge WHERE subject_id = $1 \
-               ORDER BY created_at DESC, subject_number DESC LIMIT 1";
+    let sql = "SELECT COALESCE(MAX(subject_number), 0) FROM challenge WHERE subject_id = $1";
     let row = rows.tx.query_opt(sql, &[subject_id.to_string().into()])?;
     let last = row.map(|row| row.int(0)).transpose()?.unwrap_or(0);
     Ok(u64::try_from(last).unwrap_or(0).saturating_add(1))

@@ -93,7 +93,8 @@ CREATE TABLE challenge (
 );
 CREATE INDEX challenge_pending ON challenge (expires_at) WHERE state = 'pending';
 CREATE INDEX challenge_of_device ON challenge (device_id) WHERE state = 'pending';
-CREATE INDEX challenge_of_subject ON challenge (subject_id, created_at, subject_number);
+CREATE INDEX challenge_of_subject ON challenge (subject_id, created_at);
+CREATE UNIQUE INDEX challenge_in_order ON challenge (subject_id, subject_number);
 CREATE INDEX challenge_verdicts ON challenge (relying_party_id, verdict_number) WHERE verdict_number IS NOT NULL;
 
 CREATE TABLE operator (
