@@ -79,3 +79,38 @@ async fn every_rpc_names_its_roles_and_refuses_all_others() {
     }
     assert_eq!(walked, METHODS.len() * callers.len());
 }
+
+#[test]
+fn every_rpc_and_every_field_is_documented() {
+    let set = prost_types::FileDescriptorSet::decode(v1::FILE_DESCRIPTOR_SET).unwrap();
+    for file in set.file.iter().filter(|file| file.package() == "paraphe.v1") {
+        let info = file.source_code_info.as_ref().unwrap();
+        let documented = |path: &[i32]| {
+            info.location
+                .iter()
+                .any(|at| at.path == path && !at.leading_comments().trim().is_empty())
+        };
+        for (m, message) in file.message_type.iter().enumerate() {
+            for (f, field) in message.field.iter().enumerate() {
+                let path = [4, i32::try_from(m).unwrap(), 2, i32::try_from(f).unwrap()];
+                assert!(
+                    documented(&path),
+                    "{}.{} has no comment",
+                    message.name(),
+                    field.name()
+                );
+            }
+        }
+        for (s, service) in file.service.iter().enumerate() {
+            for (r, rpc) in service.method.iter().enumerate() {
+                let path = [6, i32::try_from(s).unwrap(), 2, i32::try_from(r).unwrap()];
+                assert!(
+                    documented(&path),
+                    "{}.{} has no comment",
+                    service.name(),
+                    rpc.name()
+                );
+            }
+        }
+    }
+}
