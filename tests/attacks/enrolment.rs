@@ -197,3 +197,82 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
         .unwrap();
     assert_eq!(code(&refused), "subject.already_enrolled");
 }
+
+const TWO_PEOPLE: &str =
+    "[profile]\ndemonstration = true\n[channels.counter]\nquarantine_s = 0\nsecond_clerk = true\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_two_people_are_asked_for_one_is_not_enough() {
+    let world = World::with(TWO_PEOPLE).await;
+    let second = world.service("second-clerk", &[Role::Clerk]).await;
+    let open = v1::OpenCaseRequest {
+        channel: "counter".into(),
+    };
+    let case = world
+        .enrolment()
+        .open_case(world.as_account(&world.clerk, open))
+        .await
+        .unwrap()
+        .into_inner();
+    let evidence = |family: &str| v1::RecordEvidenceRequest {
+        case_id: case.case_id.clone(),
+        mrz: passport(family),
+        checks: vec![
+            v1::Check::DocumentGenuine.into(),
+            v1::Check::HolderLikeness.into(),
+        ],
+        accepted: true,
+        birthplace: String::new(),
+    };
+    let request = world.as_account(&world.clerk, evidence("GENUINE"));
+    let recorded = world
+        .enrolment()
+        .record_evidence(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(recorded.countersignature_required);
+    let issue = || v1::IssueActivationRequest {
+        case_id: case.case_id.clone(),
+    };
+    let alone = world
+        .enrolment()
+        .issue_activation(world.as_account(&world.clerk, issue()))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(code(&alone), "case.state");
+    let sign = || v1::CountersignRequest {
+        case_id: case.case_id.clone(),
+    };
+    let own = world
+        .enrolment()
+        .countersign(world.as_account(&world.clerk, sign()))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(code(&own), "case.own");
+    let get = v1::GetCaseRequest {
+        case_id: case.case_id.clone(),
+    };
+    let read = world
+        .enrolment()
+        .get_case(world.as_account(&second, get))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(read.document.unwrap().family_name, "GENUINE");
+    let request = world.as_account(&world.clerk, evidence("SWAPPED"));
+    let swapped = world.enrolment().record_evidence(request).await.err().unwrap();
+    assert_eq!(code(&swapped), "case.state");
+    world
+        .enrolment()
+        .countersign(world.as_account(&second, sign()))
+        .await
+        .unwrap();
+    world
+        .enrolment()
+        .issue_activation(world.as_account(&world.clerk, issue()))
+        .await
+        .unwrap();
+}

@@ -89,13 +89,15 @@ pub struct Case {
 }
 
 impl Case {
-    /// Records evidence, or `None` to reject. Evidence may be recorded again until somebody countersigns.
+    /// Records evidence, or `None` to reject. Evidence may be recorded again, but not where a second
+    /// person stands for it: what they have read is what they sign.
     ///
     /// # Errors
     /// `case.state`.
     pub fn record(mut self, evidence: Option<Evidence>) -> Result<Self> {
         match self.state {
-            State::Open | State::Verified(_) => {}
+            State::Open => {}
+            State::Verified(_) if !self.two_people => {}
             _ => return self.wrong_state(),
         }
         self.state = evidence.map_or(State::Rejected, State::Verified);
