@@ -225,4 +225,41 @@ async fn a_phone_that_saw_more_than_the_store_knows_is_refused() {
         .err()
         .unwrap();
     assert_eq!(code(&refused), "enrolment.required");
+    let clerk = world.clerk.clone();
+    let open = paraphe_proto::v1::OpenCaseRequest {
+        channel: "counter".into(),
+    };
+    let case = world
+        .enrolment()
+        .open_case(world.as_account(&clerk, open))
+        .await
+        .unwrap()
+        .into_inner();
+    let evidence = paraphe_proto::v1::RecordEvidenceRequest {
+        case_id: case.case_id.clone(),
+        mrz: crate::world::passport(&person.name),
+        checks: vec![1, 2],
+        accepted: true,
+        birthplace: String::new(),
+    };
+    world
+        .enrolment()
+        .record_evidence(world.as_account(&clerk, evidence))
+        .await
+        .unwrap();
+    let issue = paraphe_proto::v1::IssueActivationRequest {
+        case_id: case.case_id,
+    };
+    let issued = world
+        .enrolment()
+        .issue_activation(world.as_account(&clerk, issue))
+        .await
+        .unwrap()
+        .into_inner();
+    let (phone, sas) = crate::world::activate(&world.daemon, &world.server, &issued.uri, "anew").await;
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    assert_eq!(
+        phone.device(&world.server).await.unwrap().state.as_str(),
+        "active"
+    );
 }

@@ -319,7 +319,8 @@ fn new_device(
 
 /// The device counts from here, after its quarantine; the case is done.
 fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<()> {
-    let alive = device::alive_of_subject(&mut s.rows, found.subject_id)?;
+    let mut alive = device::alive_of_subject(&mut s.rows, found.subject_id)?;
+    alive.retain(|phone| !phone.rollback_noticed);
     if alive
         .iter()
         .any(|other| other.id != phone.id && other.state != DeviceState::AwaitingConfirmation)

@@ -151,7 +151,8 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Iss
     .map_err(Fault::internal)?;
     let document = format!("{} {}", evidence.issuing_state, evidence.number);
     let subject_id = person(s, &identity, document)?;
-    let alive = device::alive_of_subject(&mut s.rows, subject_id)?;
+    let mut alive = device::alive_of_subject(&mut s.rows, subject_id)?;
+    alive.retain(|phone| !phone.rollback_noticed);
     if alive
         .iter()
         .any(|phone| phone.state != crate::domain::device::State::AwaitingConfirmation)
