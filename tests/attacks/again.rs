@@ -1,0 +1,94 @@
+//! After a lock or a noticed rollback a new identity check and a new device record are possible, and nothing else.
+
+use paraphe_proto::v1;
+
+use crate::hand::{OPEN, approve, ask, guess};
+use crate::world::{Person, World, activate, code, passport};
+
+/// A second enrolment of somebody, at the counter.
+async fn enrol_again(world: &World, person: &Person) -> Result<Person, tonic::Status> {
+    let clerk = world.clerk.clone();
+    let open = v1::OpenCaseRequest {
+        channel: "counter".into(),
+    };
+    let case = world
+        .enrolment()
+        .open_case(world.as_account(&clerk, open))
+        .await?
+        .into_inner();
+    let evidence = v1::RecordEvidenceRequest {
+        case_id: case.case_id.clone(),
+        mrz: passport(&person.name),
+        checks: vec![1, 2],
+        accepted: true,
+        birthplace: String::new(),
+    };
+    world
+        .enrolment()
+        .record_evidence(world.as_account(&clerk, evidence))
+        .await?;
+    let issue = v1::IssueActivationRequest {
+        case_id: case.case_id,
+    };
+    let issued = world
+        .enrolment()
+        .issue_activation(world.as_account(&clerk, issue))
+        .await?
+        .into_inner();
+    let name = format!("{}-again", person.name);
+    let (phone, digits) = activate(&world.daemon, &world.server, &issued.uri, &name).await;
+    world.confirm(&issued.activation_id, &digits).await?;
+    assert_ne!(phone.device_id(), person.phone.device_id());
+    // Keeps the folder's name and, for the backend, the person's.
+    let keys = world.daemon.path(&format!("phone-{name}")).join("keys");
+    assert!(keys.exists());
+    Ok(Person {
+        phone,
+        name: person.name.clone(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_phone_is_locked_keeps_their_subject_on_a_new_phone() {
+    let mut world = World::with(OPEN).await;
+    let anna = world.enrol().await;
+    let subject = world.subject(&world.market, &anna).await;
+    let early = enrol_again(&world, &anna).await.err().unwrap();
+    assert_eq!(code(&early), "subject.already_enrolled", "not while it is active");
+    for wait in [0, 0, 61, 901, 61] {
+        let asked = ask(&world, &anna).await;
+        guess(&world, &anna, asked.id(), "100001").await.unwrap();
+        world.pass(wait.max(61));
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    let renewed = enrol_again(&world, &anna).await.unwrap();
+    assert_eq!(world.subject(&world.market, &renewed).await, subject);
+    let asked = ask(&world, &renewed).await;
+    assert_eq!(
+        approve(&world, &renewed, &asked).await.unwrap().state.as_str(),
+        "approved"
+    );
+    assert_eq!(
+        anna.phone.device(&world.server).await.unwrap().state.as_str(),
+        "locked",
+        "the old one stays locked"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_phone_noticed_a_rollback_can_be_enrolled_anew() {
+    let mut world = World::with(OPEN).await;
+    let anna = world.enrol().await;
+    let mut prover = anna.phone.prover().unwrap();
+    prover.seen.evaluation = 9;
+    let method = paraphe_companion::protocol::method::DEVICE;
+    let request = prover
+        .prove_fresh(&world.server, method, &v1::DeviceBody {})
+        .await
+        .unwrap();
+    let noticed = world.server.client().device(request).await.err().unwrap();
+    assert_eq!(code(&noticed), "device.rollback_noticed");
+    let renewed = enrol_again(&world, &anna).await.unwrap();
+    let asked = ask(&world, &renewed).await;
+    approve(&world, &renewed, &asked).await.unwrap();
+}
