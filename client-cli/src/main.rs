@@ -20,6 +20,7 @@ mod output;
 mod parameter;
 mod prompt;
 mod qr;
+mod signature;
 mod verify;
 mod views;
 mod words;

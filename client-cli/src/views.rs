@@ -1,4 +1,4 @@
-//! Results that more than one command group shows: issued activations, activations, statements.
+//! Results that more than one command group shows: codes for the phone, issued activations, activations, statements.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,26 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::output::{CODE, View, facts, table, time_text};
 use crate::{files, qr};
+
+/// The code that an operator types on their own phone.
+#[derive(Serialize)]
+pub struct CodeView {
+    /// `chl_…`
+    pub challenge_id: String,
+    /// The digits.
+    pub match_code: String,
+    /// When the challenge expires.
+    pub expires_at: Timestamp,
+}
+
+impl View for CodeView {
+    fn text(&self) -> String {
+        format!(
+            "  Confirm on your phone. Code: {CODE}{}{CODE:#}\n",
+            self.match_code
+        )
+    }
+}
 
 /// A fresh activation: the QR code, the typed code, the expiry. The only time the secret is shown.
 #[derive(Serialize)]
@@ -108,7 +128,8 @@ pub struct StatementsView {
 
 impl StatementsView {
     /// Writes each statement that there is into `directory`: `challenge.jws`, `approval.jws`, `refusal.jws`,
-    /// `assertion.jwt`, `activation.jws`, `key-set-1.jws` …, `root.jwk.json`.
+    /// `assertion.jwt`, `activation.jws`, `enrolment.jws`, `enrolment-challenge.jws`, `clerk-activation.jws`,
+    /// `key-set-1.jws` …, `root.jwk.json`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, [`Error::File`].
@@ -121,8 +142,16 @@ impl StatementsView {
             ("activation.jws", &statements.activation),
             ("root.jwk.json", &statements.root_jwk),
         ];
+        let enrolment = statements.enrolment.iter().flat_map(|signed| {
+            [
+                ("enrolment.jws", &signed.enrolment),
+                ("enrolment-challenge.jws", &signed.challenge),
+                ("clerk-activation.jws", &signed.activation),
+            ]
+        });
         let named = named
             .into_iter()
+            .chain(enrolment)
             .map(|(name, content)| (name.to_owned(), content));
         let sets = statements.key_sets.iter().enumerate();
         let sets = sets.map(|(index, content)| (format!("key-set-{}.jws", index + 1), content));
@@ -174,6 +203,7 @@ mod tests {
             code: "AAAA-BBBB".into(),
             uri: "paraphe:1:AAAABBBB".into(),
             expires_at: 1_795_509_123,
+            ..Default::default()
         };
         let view = IssuedView::new(issued).unwrap();
         let text = anstream::adapter::strip_str(&view.text()).to_string();

@@ -9,7 +9,9 @@ use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::jws::Verified;
 use paraphe_proto::keys::Signer;
 use paraphe_proto::oprf::{BlindState, BlindedElement};
-use paraphe_proto::statements::{Approval, ApprovalDecision, Evaluation, EvaluationContext, Freshness};
+use paraphe_proto::statements::{
+    Approval, ApprovalDecision, Enrolled, Enrolment, Evaluation, EvaluationContext, Freshness,
+};
 use paraphe_proto::v1::{self, AnswerBody};
 use rand_core::{CryptoRng, RngCore};
 
@@ -21,6 +23,15 @@ use crate::outcome::Receipt;
 use crate::phone::Phone;
 use crate::request::{Prover, method, resend, sign};
 use crate::unlock::{Expected, check_evaluation, open_approval_key, request_evaluation, seen};
+
+/// What the approval key signed for one challenge, each a compact JWS.
+#[derive(Clone)]
+pub struct Signed {
+    /// `paraphe-approval+jwt`.
+    pub approval: String,
+    /// `paraphe-enrolment+jwt`, where the challenge asks a clerk to stand for an enrolment.
+    pub enrolment: Option<String>,
+}
 
 impl Phone {
     /// Approves what was shown. `code` is the code of the relying party's page where [`Shown::match_digits`] asks for one;
@@ -86,10 +97,17 @@ impl Phone {
         match_code: &str,
         blind: BlindState,
         evaluation: &Evaluation,
-    ) -> Result<String, Error> {
+    ) -> Result<Signed, Error> {
         let loaded = self.loaded();
         let key = open_approval_key(&loaded.record, self.keystore(), blind, evaluation)?;
-        approval_statement(self.issuer(), &key, shown.sha256(), match_code, evaluation)
+        let challenge_sha256 = shown.sha256();
+        let enrolment = shown
+            .enrolment()
+            .map(|enrolled| enrolment_statement(self.issuer(), &key, challenge_sha256, enrolled, evaluation));
+        Ok(Signed {
+            approval: approval_statement(self.issuer(), &key, challenge_sha256, match_code, evaluation)?,
+            enrolment: enrolment.transpose()?,
+        })
     }
 
     async fn answer(
@@ -98,12 +116,12 @@ impl Phone {
         shown: &Shown,
         mut attempt: Attempt<'_>,
     ) -> Result<Receipt, Error> {
-        let approval = attempt.approval()?;
+        let signed = attempt.signed()?;
         let prover = self.prover()?;
-        let send = || send_approval(server, &prover, shown.challenge_id(), &approval);
+        let send = || send_answer(server, &prover, shown.challenge_id(), &signed);
         let outcome = attempt.settle(resend(send).await)?;
         attempt.finish();
-        Receipt::new(shown, approval, outcome)
+        Receipt::new(shown, signed.approval, outcome)
     }
 }
 
@@ -131,19 +149,59 @@ pub fn approval_statement(
     sign(&approval, approval_key)
 }
 
-/// Sends one approval statement. Repeating it returns the first outcome.
+/// A clerk's enrolment statement, compact JWS `paraphe-enrolment+jwt`, over what the challenge names.
 ///
 /// # Errors
-/// What the daemon refuses, or [`Error::Unreachable`].
+/// `keystore.failed` when the key does not sign.
+pub fn enrolment_statement(
+    issuer: String,
+    approval_key: &dyn Signer,
+    challenge_sha256: [u8; 32],
+    enrolled: &Enrolled,
+    evaluation: &Evaluation,
+) -> Result<String, Error> {
+    let enrolment = Enrolment {
+        iss: issuer,
+        challenge_sha256: B64(challenge_sha256),
+        device_id: evaluation.device_id,
+        epoch: evaluation.epoch,
+        evaluation: evaluation.evaluation,
+        enrolled: enrolled.clone(),
+    };
+    sign(&enrolment, approval_key)
+}
+
+/// Sends one approval statement alone, see [`send_answer`].
+///
+/// # Errors
+/// Those of [`send_answer`].
 pub async fn send_approval(
     server: &Server,
     prover: &Prover,
     challenge_id: ChallengeId,
     approval: &str,
 ) -> Result<v1::Outcome, Error> {
+    let signed = Signed {
+        approval: approval.to_owned(),
+        enrolment: None,
+    };
+    send_answer(server, prover, challenge_id, &signed).await
+}
+
+/// Sends what was signed. Repeating it returns the first outcome.
+///
+/// # Errors
+/// What the daemon refuses, or [`Error::Unreachable`].
+pub async fn send_answer(
+    server: &Server,
+    prover: &Prover,
+    challenge_id: ChallengeId,
+    signed: &Signed,
+) -> Result<v1::Outcome, Error> {
     let body = AnswerBody {
         challenge_id: challenge_id.to_string(),
-        approval: approval.to_owned(),
+        approval: signed.approval.clone(),
+        enrolment: signed.enrolment.clone().unwrap_or_default(),
     };
     let request = prover.prove(method::ANSWER, &body, Freshness::Challenge(challenge_id))?;
     let reply = server.client().answer(with_deadline(request)).await?;

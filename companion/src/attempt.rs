@@ -12,6 +12,7 @@ use rand_core::{CryptoRng, RngCore};
 use ring::hmac;
 use zeroize::Zeroizing;
 
+use crate::approve::Signed;
 use crate::error::Error;
 use crate::phone::lock;
 
@@ -29,7 +30,7 @@ enum Stage {
         element: BlindedElement,
     },
     Answer {
-        approval: String,
+        signed: Signed,
     },
 }
 
@@ -110,23 +111,21 @@ impl<'p> Attempt<'p> {
     /// Uses the blinding up. A PIN that does not open the key leaves nothing to go on with.
     pub(crate) fn approve(
         &mut self,
-        sign: impl FnOnce(BlindState) -> Result<String, Error>,
+        sign: impl FnOnce(BlindState) -> Result<Signed, Error>,
     ) -> Result<(), Error> {
         let Some(mut interrupted) = self.current.take() else {
             return Err(nothing_to_answer());
         };
         if let Stage::Unlock { blind, .. } = interrupted.stage {
-            interrupted.stage = Stage::Answer {
-                approval: sign(blind)?,
-            };
+            interrupted.stage = Stage::Answer { signed: sign(blind)? };
         }
         self.current = Some(interrupted);
         Ok(())
     }
 
-    pub(crate) fn approval(&self) -> Result<String, Error> {
+    pub(crate) fn signed(&self) -> Result<Signed, Error> {
         match self.current.as_ref().map(|interrupted| &interrupted.stage) {
-            Some(Stage::Answer { approval }) => Ok(approval.clone()),
+            Some(Stage::Answer { signed }) => Ok(signed.clone()),
             _ => Err(nothing_to_answer()),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::Verified;
-use paraphe_proto::statements::{Challenge, Display, MatchMode, RelyingParty};
+use paraphe_proto::statements::{Challenge, Display, Enrolled, MatchMode, RelyingParty};
 use paraphe_proto::time::Timestamp;
 
 use crate::error::Error;
@@ -88,6 +88,12 @@ impl Shown {
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.claims().exp
+    }
+
+    /// What a clerk is asked to stand for with a signature of its own; `None` for everybody else. The document says it in words.
+    #[must_use]
+    pub fn enrolment(&self) -> Option<&Enrolled> {
+        self.claims().enrolment.as_ref()
     }
 
     /// The compact JWS that all of this was read from.

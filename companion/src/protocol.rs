@@ -3,7 +3,7 @@
 //! An app never needs them: [`Phone`](crate::Phone) puts them together in the one order that is safe. Get a [`Prover`] from
 //! [`Phone::prover`](crate::Phone::prover), change what it says, and send what no phone would. The protocol: sections 3, 4.
 
-pub use crate::approve::{approval_statement, send_approval};
+pub use crate::approve::{Signed, approval_statement, enrolment_statement, send_answer, send_approval};
 pub use crate::refuse::send_refusal;
 pub use crate::request::{Prover, method, nonce};
 pub use crate::unlock::{Expected, check_evaluation, finalize, open_approval_key, request_evaluation, seen};

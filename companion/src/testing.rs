@@ -124,6 +124,7 @@ pub(crate) fn challenge(device_id: &DeviceId) -> Challenge {
             mode: MatchMode::EnterCode,
             digits: 6,
         },
+        enrolment: None,
         nonce: B64([9; 32]),
         iat: NOW,
         exp: NOW.plus_s(300),

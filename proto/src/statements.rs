@@ -8,6 +8,7 @@ mod activation;
 mod answer;
 mod assertion;
 mod challenge;
+mod enrolment;
 mod proof;
 
 pub use activation::{
@@ -16,6 +17,7 @@ pub use activation::{
 pub use answer::{Approval, ApprovalDecision, Evaluation, EvaluationContext, Refusal, RefusalDecision};
 pub use assertion::{Assertion, AuthorizationDetail, Parameter, Parameters};
 pub use challenge::{Challenge, Display, DisplayRow, MatchMode, MatchRule, RelyingParty};
+pub use enrolment::{Enrolled, Enrolment, evidence_sha256, person_sha256};
 pub use proof::{Freshness, Proof};
 
 /// Ties claims to their `typ` and their issuer.
@@ -35,6 +37,7 @@ statement!(Challenge, "paraphe-challenge+jwt");
 statement!(Proof, "paraphe-proof+jwt");
 statement!(Approval, "paraphe-approval+jwt");
 statement!(Refusal, "paraphe-refusal+jwt");
+statement!(Enrolment, "paraphe-enrolment+jwt");
 statement!(Offer, "paraphe-offer+jwt");
 statement!(Activation, "paraphe-activation+jwt");
 statement!(ActivationKey, "paraphe-activation-key+jwt");

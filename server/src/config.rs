@@ -19,7 +19,7 @@ use serde::Deserialize;
 pub use channels::{ChannelName, ChannelProfile, Channels};
 pub use error::ConfigError;
 pub use limits::Limits;
-pub use rules::{MatchCode, Operators, Pin, Retention, Session, StepUp};
+pub use rules::{MatchCode, Operators, OwnLocale, Pin, Retention, Session, StepUp};
 pub use values::{AttestationPolicy, EvidenceCheck, IssuerUrl, LogFilter, LogFormat};
 
 /// Everything that one deployment of `paraphed` decides.

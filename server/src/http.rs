@@ -8,7 +8,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 /// Gives the JWK set as it is now, in JSON.
@@ -22,6 +23,15 @@ pub fn router(jwks: Jwks) -> Router {
         .with_state(jwks)
 }
 
+/// What no route serves: to gRPC callers `UNIMPLEMENTED`, as the gRPC specification has it, and 404 to everybody else.
+pub async fn unknown(headers: HeaderMap) -> Response {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if kind.is_some_and(|kind| kind.starts_with("application/grpc")) {
+        return tonic::Status::unimplemented("There is no such method.").into_http();
+    }
+    (StatusCode::NOT_FOUND, "There is no such page.\n").into_response()
+}
+
 async fn show_jwks(State(jwks): State<Jwks>) -> impl IntoResponse {
     let headers = [
         (CONTENT_TYPE, "application/jwk-set+json"),
@@ -33,7 +43,7 @@ async fn show_jwks(State(jwks): State<Jwks>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::{Request, StatusCode};
+    use axum::http::Request;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -57,6 +67,21 @@ mod tests {
         assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"keys":[]}"#));
         assert_eq!(headers[CACHE_CONTROL], "public, max-age=300");
         assert_eq!(headers[CONTENT_TYPE], "application/jwk-set+json");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_404_to_browsers_and_unimplemented_to_grpc() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(unknown(headers.clone()).await.status(), StatusCode::NOT_FOUND);
+        headers.insert(CONTENT_TYPE, "application/grpc+proto".parse().unwrap());
+        let response = unknown(headers).await;
+        assert_eq!(
+            (
+                response.status(),
+                response.headers()["grpc-status"].to_str().unwrap()
+            ),
+            (StatusCode::OK, "12")
+        );
     }
 
     #[tokio::test]

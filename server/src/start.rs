@@ -225,7 +225,9 @@ async fn routes(shared: &Arc<Shared>) -> Routes {
     let mut routes = routes.routes();
     let jwks: Arc<str> = shared.daemon.facts.keys.jwks().into();
     let jwks: Jwks = Arc::new(move || Arc::clone(&jwks));
-    let router = std::mem::take(routes.axum_router_mut()).merge(http::router(jwks));
+    let router = std::mem::take(routes.axum_router_mut())
+        .merge(http::router(jwks))
+        .fallback(http::unknown);
     *routes.axum_router_mut() = router;
     routes
 }

@@ -103,7 +103,7 @@ async fn a_thief_who_relays_the_code_shows_other_digits_and_has_three_tries() {
         };
         let view = world
             .enrolment()
-            .get_activation(world.as_account(&world.clerk, view))
+            .get_activation(world.as_clerk(view))
             .await
             .unwrap()
             .into_inner();

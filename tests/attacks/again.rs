@@ -3,17 +3,16 @@
 use paraphe_proto::v1;
 
 use crate::hand::{OPEN, approve, ask, guess};
-use crate::world::{Person, World, activate, code, passport};
+use crate::world::{Person, World, activate, code, passport, purchase};
 
 /// A second enrolment of somebody, at the counter.
 async fn enrol_again(world: &World, person: &Person) -> Result<Person, tonic::Status> {
-    let clerk = world.clerk.clone();
     let open = v1::OpenCaseRequest {
         channel: "counter".into(),
     };
     let case = world
         .enrolment()
-        .open_case(world.as_account(&clerk, open))
+        .open_case(world.as_clerk(open))
         .await?
         .into_inner();
     let evidence = v1::RecordEvidenceRequest {
@@ -25,16 +24,10 @@ async fn enrol_again(world: &World, person: &Person) -> Result<Person, tonic::St
     };
     world
         .enrolment()
-        .record_evidence(world.as_account(&clerk, evidence))
+        .record_evidence(world.as_clerk(evidence))
         .await?;
-    let issue = v1::IssueActivationRequest {
-        case_id: case.case_id,
-    };
-    let issued = world
-        .enrolment()
-        .issue_activation(world.as_account(&clerk, issue))
-        .await?
-        .into_inner();
+    let issued = world.try_issue(&case.case_id).await?;
+    world.sign(&issued).await.unwrap();
     let name = format!("{}-again", person.name);
     let (phone, digits) = activate(&world.daemon, &world.server, &issued.uri, &name).await;
     world.confirm(&issued.activation_id, &digits).await?;
@@ -75,10 +68,8 @@ async fn a_person_whose_phone_is_locked_keeps_their_subject_on_a_new_phone() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_whose_phone_noticed_a_rollback_can_be_enrolled_anew() {
-    let mut world = World::with(OPEN).await;
-    let anna = world.enrol().await;
+/// The phone says that it has seen more than the store knows: it approves nothing any more.
+async fn notice_rollback(world: &World, anna: &Person) {
     let mut prover = anna.phone.prover().unwrap();
     prover.seen.evaluation = 9;
     let method = paraphe_companion::protocol::method::DEVICE;
@@ -88,6 +79,37 @@ async fn a_person_whose_phone_noticed_a_rollback_can_be_enrolled_anew() {
         .unwrap();
     let noticed = world.server.client().device(request).await.err().unwrap();
     assert_eq!(code(&noticed), "device.rollback_noticed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_phone_noticed_a_rollback_can_be_enrolled_anew() {
+    let mut world = World::with(OPEN).await;
+    let anna = world.enrol().await;
+    notice_rollback(&world, &anna).await;
+    let renewed = enrol_again(&world, &anna).await.unwrap();
+    let asked = ask(&world, &renewed).await;
+    approve(&world, &renewed, &asked).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_proofing_lifts_what_the_person_had_reported() {
+    let mut world = World::with(OPEN).await;
+    let anna = world.enrol().await;
+    let shop = world.backend("shop", true).await;
+    for backend in [&world.market.clone(), &shop] {
+        let subject = world.subject(backend, &anna).await;
+        world.ask(backend, &subject).await;
+        let shown = world.shown(&anna.phone).await;
+        anna.phone.report(&world.server, &shown).await.unwrap();
+    }
+    let subject = world.subject(&world.market, &anna).await;
+    let frozen = world
+        .try_ask(&world.market, purchase(&subject))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(code(&frozen), "subject.refuses");
+    notice_rollback(&world, &anna).await;
     let renewed = enrol_again(&world, &anna).await.unwrap();
     let asked = ask(&world, &renewed).await;
     approve(&world, &renewed, &asked).await.unwrap();

@@ -9,6 +9,16 @@ use serde_json::Value;
 use crate::daemon::{DEMONSTRATION, Daemon, ISSUER, binary};
 use crate::world::PIN;
 
+/// The specimen passport of ICAO Doc 9303 part 4: Anna Maria Eriksson of Utopia.
+const PASSPORT: &str =
+    "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10\n";
+
+fn evidence(case: &str) -> [&str; 9] {
+    let checks = ["--check", "document-genuine", "--check", "holder-likeness"];
+    let [a, b, c, d] = checks;
+    ["clerk", "evidence", case, "--mrz-file", "-", a, b, c, d]
+}
+
 /// One terminal: the CLI with the options that every command shares.
 pub struct Terminal {
     pub daemon: Daemon,
@@ -66,13 +76,30 @@ impl Terminal {
         self.folder.join(name).display().to_string()
     }
 
-    fn sign_in(&self, name: &str, phone: &str) {
-        let mut login = self.command(&["login", name]).spawn().unwrap();
-        let id = self.waiting(phone);
-        let code = self.shown_code(&mut login);
-        let code = self.file("login-code", &code);
-        let pin = self.path("pin");
-        let phone = self.path(phone);
+    pub fn sign_in(&self, name: &str, phone: &str) {
+        self.approved(&["login", name], phone);
+    }
+
+    /// `paraphe clerk activate`, approved on the clerk's own phone while it waits; what it shows at last.
+    fn issue(&self, case: &str, phone: &str) -> Value {
+        self.approved(&["clerk", "activate", case], phone)
+    }
+
+    /// A command that shows a code and waits for a phone, which approves; what it shows at last.
+    fn approved(&self, line: &[&str], phone: &str) -> Value {
+        let mut waiting = self.command(line).spawn().unwrap();
+        let code = self.shown_code(&mut waiting);
+        self.approve(phone, &code);
+        let done = waiting.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let said = String::from_utf8(done.stdout).unwrap();
+        serde_json::from_str(said.lines().last().unwrap()).unwrap()
+    }
+
+    /// Approves what waits on a phone.
+    pub fn approve(&self, phone: &str, code: &str) {
+        let code = self.file("typed-code", code);
+        let (id, pin, phone) = (self.waiting(phone), self.path("pin"), self.path(phone));
         let line = [
             "phone",
             "--phone",
@@ -85,8 +112,37 @@ impl Terminal {
             &pin,
         ];
         self.ok(&line, "");
-        let done = login.wait_with_output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Enrols the holder of the specimen passport on a new phone; their subject at the marketplace.
+    pub fn enrol(&self, phone: &str) -> String {
+        let case = find(&self.ok(&["clerk", "open"], ""), "case_id");
+        self.ok(&evidence(&case), PASSPORT);
+        let issued = self.issue(&case, "claire");
+        let digits = self.activate(phone, &find(&issued, "uri"));
+        let id = find(&issued, "activation_id");
+        self.ok(&["clerk", "confirm", &id, "--code-file", "-"], &digits);
+        let key = self.path("market.pem");
+        let person = [
+            "--family-name",
+            "Eriksson",
+            "--given-names",
+            "Anna Maria",
+            "--birth-date",
+            "1974-08-12",
+        ];
+        let mut line = vec![
+            "backend",
+            "check",
+            "--id",
+            "course-marketplace",
+            "--key",
+            &key,
+            "--action",
+            "course.buy",
+        ];
+        line.extend(person);
+        find(&self.ok(&line, ""), "subject")
     }
 
     fn shown_code(&self, login: &mut std::process::Child) -> String {
@@ -204,38 +260,14 @@ fn the_story_by_hand_with_documented_commands() {
     assert_eq!(desk.fails(&["whoami"], "").0, 3);
     desk.sign_in("claire.martin", "claire");
     let case = find(&desk.ok(&["clerk", "open"], ""), "case_id");
-    let mrz = "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10\n";
-    let evidence = [
-        "clerk",
-        "evidence",
-        &case,
-        "--mrz-file",
-        "-",
-        "--check",
-        "document-genuine",
-        "--check",
-        "holder-likeness",
-    ];
-    let (exit, said) = desk.fails(&evidence, &mrz.replace("7408122", "7408123"));
+    let (exit, said) = desk.fails(&evidence(&case), &PASSPORT.replace("7408122", "7408123"));
     assert!(exit == 6 && said.contains("mrz.refused"), "{said}");
-    desk.ok(&evidence, mrz);
-    let issued = desk.ok(&["clerk", "activate", &case], "");
-    let digits = desk.activate("anna", &find(&issued, "uri"));
+    let subject = desk.enrol("anna");
     assert_eq!(desk.fails(&["admin", "operator", "list"], "").0, 3);
-    desk.ok(
-        &[
-            "clerk",
-            "confirm",
-            &find(&issued, "activation_id"),
-            "--code-file",
-            "-",
-        ],
-        &digits,
-    );
-    buy(&desk);
+    buy(&desk, &subject);
 }
 
-fn buy(desk: &Terminal) {
+fn buy(desk: &Terminal, subject: &str) {
     let key = desk.path("market.pem");
     let backend = |line: &[&str]| {
         let mut all = vec![
@@ -253,21 +285,10 @@ fn buy(desk: &Terminal) {
         let line = backend(line);
         desk.ok(&line.iter().map(String::as_str).collect::<Vec<_>>(), "")
     };
-    let checked = call(&[
-        "check",
-        "--action",
-        "course.buy",
-        "--family-name",
-        "Eriksson",
-        "--given-names",
-        "Anna Maria",
-        "--birth-date",
-        "1974-08-12",
-    ]);
     let asked = call(&[
         "request",
         "--subject",
-        &find(&checked, "subject"),
+        subject,
         "--action",
         "course.buy",
         "--locale",

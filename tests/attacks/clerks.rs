@@ -28,7 +28,7 @@ async fn a_support_agent_may_do_nothing_of_an_enrolment_and_a_clerk_countersigns
     );
     let case = world
         .enrolment()
-        .open_case(world.as_account(&world.clerk, open()))
+        .open_case(world.as_clerk(open()))
         .await
         .unwrap()
         .into_inner();
@@ -51,23 +51,20 @@ async fn a_support_agent_may_do_nothing_of_an_enrolment_and_a_clerk_countersigns
     );
     world
         .enrolment()
-        .record_evidence(world.as_account(&world.clerk, evidence))
+        .record_evidence(world.as_clerk(evidence))
         .await
         .unwrap();
     let issue = || v1::IssueActivationRequest {
         case_id: case.case_id.clone(),
     };
-    let alone = world
-        .enrolment()
-        .issue_activation(world.as_account(&world.clerk, issue()))
-        .await;
+    let alone = world.enrolment().issue_activation(world.as_clerk(issue())).await;
     assert_eq!(code(&alone.err().unwrap()), "case.state", "one person is not two");
     let sign = || v1::CountersignRequest {
         case_id: case.case_id.clone(),
     };
     let own = world
         .enrolment()
-        .countersign(world.as_account(&world.clerk, sign()))
+        .countersign(world.as_clerk(sign()))
         .await
         .err()
         .unwrap();
@@ -86,7 +83,7 @@ async fn a_support_agent_may_do_nothing_of_an_enrolment_and_a_clerk_countersigns
         .unwrap();
     world
         .enrolment()
-        .issue_activation(world.as_account(&world.clerk, issue()))
+        .issue_activation(world.as_clerk(issue()))
         .await
         .unwrap();
     let list = v1::ListAuditEntriesRequest {

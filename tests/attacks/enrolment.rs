@@ -114,7 +114,7 @@ async fn a_wrong_check_digit_names_the_field_and_stores_nothing() {
     };
     let case = world
         .enrolment()
-        .open_case(world.as_account(&world.clerk, open))
+        .open_case(world.as_clerk(open))
         .await
         .unwrap()
         .into_inner();
@@ -130,7 +130,7 @@ async fn a_wrong_check_digit_names_the_field_and_stores_nothing() {
         v1::Check::HolderLikeness.into(),
     ];
     let typo = passport("TYPO").replace("740812", "740813");
-    let request = world.as_account(&world.clerk, evidence(typo, all));
+    let request = world.as_clerk(evidence(typo, all));
     let refused = world.enrolment().record_evidence(request).await.err().unwrap();
     assert_eq!(code(&refused), "mrz.refused");
     assert!(
@@ -141,7 +141,7 @@ async fn a_wrong_check_digit_names_the_field_and_stores_nothing() {
     let unchecked = evidence(passport("GOOD"), vec![v1::Check::DocumentGenuine.into()]);
     let refused = world
         .enrolment()
-        .record_evidence(world.as_account(&world.clerk, unchecked))
+        .record_evidence(world.as_clerk(unchecked))
         .await
         .err()
         .unwrap();
@@ -151,7 +151,7 @@ async fn a_wrong_check_digit_names_the_field_and_stores_nothing() {
     };
     let found = world
         .enrolment()
-        .get_case(world.as_account(&world.clerk, get))
+        .get_case(world.as_clerk(get))
         .await
         .unwrap()
         .into_inner();
@@ -167,7 +167,7 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
     };
     let case = world
         .enrolment()
-        .open_case(world.as_account(&world.clerk, open))
+        .open_case(world.as_clerk(open))
         .await
         .unwrap()
         .into_inner();
@@ -183,7 +183,7 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
     };
     world
         .enrolment()
-        .record_evidence(world.as_account(&world.clerk, evidence))
+        .record_evidence(world.as_clerk(evidence))
         .await
         .unwrap();
     let issue = v1::IssueActivationRequest {
@@ -191,7 +191,7 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
     };
     let refused = world
         .enrolment()
-        .issue_activation(world.as_account(&world.clerk, issue))
+        .issue_activation(world.as_clerk(issue))
         .await
         .err()
         .unwrap();
@@ -210,7 +210,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
     };
     let case = world
         .enrolment()
-        .open_case(world.as_account(&world.clerk, open))
+        .open_case(world.as_clerk(open))
         .await
         .unwrap()
         .into_inner();
@@ -224,7 +224,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
         accepted: true,
         birthplace: String::new(),
     };
-    let request = world.as_account(&world.clerk, evidence("GENUINE"));
+    let request = world.as_clerk(evidence("GENUINE"));
     let recorded = world
         .enrolment()
         .record_evidence(request)
@@ -237,7 +237,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
     };
     let alone = world
         .enrolment()
-        .issue_activation(world.as_account(&world.clerk, issue()))
+        .issue_activation(world.as_clerk(issue()))
         .await
         .err()
         .unwrap();
@@ -247,7 +247,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
     };
     let own = world
         .enrolment()
-        .countersign(world.as_account(&world.clerk, sign()))
+        .countersign(world.as_clerk(sign()))
         .await
         .err()
         .unwrap();
@@ -262,7 +262,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
         .unwrap()
         .into_inner();
     assert_eq!(read.document.unwrap().family_name, "GENUINE");
-    let request = world.as_account(&world.clerk, evidence("SWAPPED"));
+    let request = world.as_clerk(evidence("SWAPPED"));
     let swapped = world.enrolment().record_evidence(request).await.err().unwrap();
     assert_eq!(code(&swapped), "case.state");
     world
@@ -272,7 +272,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
         .unwrap();
     world
         .enrolment()
-        .issue_activation(world.as_account(&world.clerk, issue()))
+        .issue_activation(world.as_clerk(issue()))
         .await
         .unwrap();
 }

@@ -189,6 +189,7 @@ async fn an_approval_changed_in_any_field_is_refused_even_when_the_phone_signs_i
         let body = AnswerBody {
             challenge_id: asked.reply.challenge_id.clone(),
             approval,
+            enrolment: String::new(),
         };
         let request = prover
             .prove(method::ANSWER, &body, Freshness::Challenge(asked.id()))
@@ -343,7 +344,7 @@ async fn an_activation_changed_in_any_field_is_refused_even_when_the_phone_signs
     };
     let view = world
         .enrolment()
-        .get_activation(world.as_account(&world.clerk, view))
+        .get_activation(world.as_clerk(view))
         .await
         .unwrap()
         .into_inner();

@@ -152,6 +152,7 @@ async fn answer(
     let body = AnswerBody {
         challenge_id: asked.reply.challenge_id.clone(),
         approval,
+        enrolment: String::new(),
     };
     let request = prover
         .prove(method::ANSWER, &body, Freshness::Challenge(asked.id()))

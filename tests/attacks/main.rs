@@ -14,6 +14,7 @@
 
 mod daemon;
 mod world;
+mod yesterday;
 
 mod activation;
 mod again;
@@ -21,6 +22,7 @@ mod bad_input;
 mod by_hand;
 mod clerks;
 mod clone;
+mod countdown;
 mod ended;
 mod enrolment;
 mod fields;
@@ -33,6 +35,7 @@ mod parallel;
 mod pin;
 mod privacy;
 mod roles;
+mod signature;
 mod statements;
 mod step_up;
 mod supply;

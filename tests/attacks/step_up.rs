@@ -1,55 +1,11 @@
 //! Challenges: one final state, nobody else's, nothing interpreted (protocol.md sections 6 and 7).
 
-use std::collections::HashMap;
-
 use paraphe_companion::FinalState;
 use paraphe_proto::v1;
 use rand_core::OsRng;
 use tonic::Code;
 
 use crate::world::{PIN, World, code, purchase};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_parallel_answers_reach_exactly_one_final_state() {
-    let mut world = World::new().await;
-    let person = world.enrol().await;
-    let subject = world.subject(&world.market, &person).await;
-    let asked = world.ask(&world.market, &subject).await;
-    let shown = world.shown(&person.phone).await;
-    let (phone, server) = (&person.phone, &world.server);
-    let receipt = phone
-        .approve(server, &shown, Some(&asked.match_code), PIN, &mut OsRng)
-        .await
-        .unwrap();
-    let mut states: HashMap<String, u32> = HashMap::new();
-    let answers = (0..100).map(|n| {
-        let (server, id, approval) = (world.server.clone(), shown.challenge_id(), receipt.answer.clone());
-        let prover = phone.prover().unwrap();
-        async move {
-            if n % 2 == 0 {
-                let outcome =
-                    paraphe_companion::protocol::send_approval(&server, &prover, id, &approval).await;
-                outcome
-                    .map(|outcome| outcome.state)
-                    .unwrap_or_else(|error| error.code().to_owned())
-            } else {
-                let no = paraphe_proto::statements::RefusalDecision::Deny;
-                let refusal = prover.refuse([0; 32], no).unwrap();
-                let outcome = paraphe_companion::protocol::send_refusal(&server, &prover, id, &refusal).await;
-                outcome
-                    .map(|outcome| outcome.state)
-                    .unwrap_or_else(|error| error.code().to_owned())
-            }
-        }
-    });
-    let running: Vec<_> = answers.map(tokio::spawn).collect();
-    for answer in running {
-        *states.entry(answer.await.unwrap()).or_default() += 1;
-    }
-    assert_eq!(states.get("approved"), Some(&50), "{states:?}");
-    let verdict = world.verdict(&world.market, &asked.challenge_id).await;
-    assert_eq!(verdict.state, i32::from(v1::State::Approved));
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_answer_gets_the_first_outcome_also_after_a_restart() {

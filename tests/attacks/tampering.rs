@@ -53,7 +53,7 @@ impl Scene {
         };
         let case = world
             .enrolment()
-            .open_case(world.as_account(&world.clerk, open))
+            .open_case(world.as_clerk(open))
             .await
             .unwrap()
             .into_inner();
@@ -99,11 +99,7 @@ impl Scene {
                 let get = v1::GetCaseRequest {
                     case_id: self.case_id.clone(),
                 };
-                world
-                    .enrolment()
-                    .get_case(world.as_account(&world.clerk, get))
-                    .await
-                    .map(drop)
+                world.enrolment().get_case(world.as_clerk(get)).await.map(drop)
             }
             "activation" => {
                 let get = v1::GetActivationRequest {
@@ -111,7 +107,7 @@ impl Scene {
                 };
                 world
                     .enrolment()
-                    .get_activation(world.as_account(&world.clerk, get))
+                    .get_activation(world.as_clerk(get))
                     .await
                     .map(drop)
             }

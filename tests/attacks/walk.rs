@@ -92,6 +92,7 @@ impl Walk {
                 v1::AnswerBody {
                     challenge_id,
                     approval: "a.b.c".into(),
+                    enrolment: String::new(),
                 }
                 .encode_to_vec(),
             ),

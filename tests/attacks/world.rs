@@ -57,7 +57,7 @@ pub struct World {
     pub daemon: Daemon,
     pub server: Server,
     pub channel: Channel,
-    pub clerk: Account,
+    pub clerk: Clerk,
     pub auditor: Account,
     pub market: Account,
     pub admin: Session,
@@ -66,10 +66,42 @@ pub struct World {
 }
 
 /// An operator who has signed in on a terminal.
+#[derive(Clone)]
 pub struct Session {
     pub terminal: Arc<SoftwareKey>,
     pub token: String,
 }
+
+/// A clerk at the counter: signed in, with the phone that signs enrolments.
+#[derive(Clone)]
+pub struct Clerk {
+    pub id: String,
+    pub session: Session,
+    pub phone: Arc<Phone>,
+}
+
+/// A call of the service `Enrolment`; a DPoP proof names its method.
+pub trait DeskCall {
+    const METHOD: &'static str;
+}
+
+macro_rules! desk_calls {
+    ($($message:ident = $method:literal),* $(,)?) => {
+        $(impl DeskCall for v1::$message {
+            const METHOD: &'static str = concat!("/paraphe.v1.Enrolment/", $method);
+        })*
+    };
+}
+
+desk_calls!(
+    OpenCaseRequest = "OpenCase",
+    RecordEvidenceRequest = "RecordEvidence",
+    CountersignRequest = "Countersign",
+    IssueActivationRequest = "IssueActivation",
+    GetActivationRequest = "GetActivation",
+    ConfirmActivationRequest = "ConfirmActivation",
+    GetCaseRequest = "GetCase",
+);
 
 impl World {
     pub async fn new() -> Self {
@@ -87,7 +119,12 @@ impl World {
         let token = sign_in(&channel, &server, &phone, &terminal, "admin-1").await;
         let blank = Account::new("");
         let admin = Session { terminal, token };
-        let (clerk, auditor, market) = (blank.clone(), blank.clone(), blank);
+        let clerk = Clerk {
+            id: String::new(),
+            session: admin.clone(),
+            phone: Arc::new(phone),
+        };
+        let (auditor, market) = (blank.clone(), blank);
         let mut world = Self {
             daemon,
             server,
@@ -99,7 +136,7 @@ impl World {
             offset_s: 0,
             people: 0,
         };
-        world.clerk = world.service("clerk-desk", &[Role::Clerk]).await;
+        world.clerk = world.operator("clerk-desk", &[Role::Clerk]).await;
         world.auditor = world.service("auditor", &[Role::Auditor]).await;
         world.market = world.backend("market", true).await;
         world
@@ -123,10 +160,20 @@ impl World {
 
     /// A request in the name of the administrator.
     pub fn as_admin<T>(&self, method: &str, message: T) -> Request<T> {
+        self.as_session(&self.admin, method, message)
+    }
+
+    /// A request in the name of the clerk.
+    pub fn as_clerk<T: DeskCall>(&self, message: T) -> Request<T> {
+        self.as_session(&self.clerk.session, T::METHOD, message)
+    }
+
+    /// A request in the name of somebody who has signed in.
+    pub fn as_session<T>(&self, session: &Session, method: &str, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let iat = Timestamp::from_secs(self.now());
-        let token = &self.admin.token;
-        let proof = dpop::sign(&*self.admin.terminal, method, ISSUER, Some(token), iat, &jti()).unwrap();
+        let token = &session.token;
+        let proof = dpop::sign(&*session.terminal, method, ISSUER, Some(token), iat, &jti()).unwrap();
         request
             .metadata_mut()
             .insert("authorization", format!("DPoP {token}").parse().unwrap());
@@ -174,6 +221,42 @@ impl World {
         account
     }
 
+    /// An operator with a phone of their own, signed in on a terminal of their own.
+    pub async fn operator(&self, name: &str, roles: &[Role]) -> Clerk {
+        let message = v1::CreateOperatorRequest {
+            name: name.to_owned(),
+            roles: roles.iter().map(|role| i32::from(*role)).collect(),
+        };
+        let request = self.as_admin("/paraphe.v1.Admin/CreateOperator", message);
+        let created = self
+            .admin_client()
+            .create_operator(request)
+            .await
+            .unwrap()
+            .into_inner();
+        let issued = created.activation.unwrap();
+        let (phone, sas) = activate(&self.daemon, &self.server, &issued.uri, name).await;
+        let confirm = v1::ConfirmActivationRequest {
+            activation_id: issued.activation_id,
+            code: sas,
+        };
+        let request = self.as_session(&self.admin, v1::ConfirmActivationRequest::METHOD, confirm);
+        self.enrolment().confirm_activation(request).await.unwrap();
+        let terminal = Arc::new(SoftwareKey::generate(&mut OsRng).unwrap());
+        let register = v1::RegisterTerminalRequest {
+            thumbprint: terminal.public_key().thumbprint(),
+            label: format!("Terminal of {name}"),
+        };
+        let request = self.as_admin("/paraphe.v1.Admin/RegisterTerminal", register);
+        self.admin_client().register_terminal(request).await.unwrap();
+        let token = sign_in(&self.channel, &self.server, &phone, &terminal, name).await;
+        Clerk {
+            id: created.operator.unwrap().operator_id,
+            session: Session { terminal, token },
+            phone: Arc::new(phone),
+        }
+    }
+
     pub async fn backend(&self, id: &str, may_identify: bool) -> Account {
         let account = Account::new(id);
         let message = v1::RegisterRelyingPartyRequest {
@@ -193,13 +276,12 @@ impl World {
         self.people += 1;
         let letter = |n: u32| char::from(b'A' + u8::try_from(n % 26).unwrap());
         let name = format!("TEST{}{}", letter(self.people / 26), letter(self.people));
-        let clerk = self.clerk.clone();
         let open = v1::OpenCaseRequest {
             channel: "counter".into(),
         };
         let case = self
             .enrolment()
-            .open_case(self.as_account(&clerk, open))
+            .open_case(self.as_clerk(open))
             .await
             .unwrap()
             .into_inner();
@@ -214,18 +296,44 @@ impl World {
             birthplace: String::new(),
         };
         self.enrolment()
-            .record_evidence(self.as_account(&clerk, evidence))
+            .record_evidence(self.as_clerk(evidence))
             .await
             .unwrap();
+        (name, self.issue_for(&case.case_id).await)
+    }
+
+    /// The activation of a verified case, signed on the clerk's own phone.
+    pub async fn issue_for(&self, case_id: &str) -> v1::IssueActivationResponse {
+        let issued = self.try_issue(case_id).await.unwrap();
+        self.sign(&issued).await.unwrap();
+        issued
+    }
+
+    /// The same, not signed yet.
+    pub async fn try_issue(&self, case_id: &str) -> Result<v1::IssueActivationResponse, tonic::Status> {
         let issue = v1::IssueActivationRequest {
-            case_id: case.case_id,
+            case_id: case_id.to_owned(),
         };
-        let issued = self
+        Ok(self
             .enrolment()
-            .issue_activation(self.as_account(&clerk, issue))
+            .issue_activation(self.as_clerk(issue))
+            .await?
+            .into_inner())
+    }
+
+    /// The clerk's yes to an enrolment.
+    pub async fn sign(
+        &self,
+        issued: &v1::IssueActivationResponse,
+    ) -> Result<paraphe_companion::Receipt, paraphe_companion::Error> {
+        let phone = &self.clerk.phone;
+        let pending = phone.fetch(&self.server).await?;
+        let mut shown = pending.into_iter().filter_map(|pending| pending.challenge.ok());
+        let asked = shown.find(|shown| shown.challenge_id().to_string() == issued.challenge_id);
+        let code = Some(issued.match_code.as_str());
+        phone
+            .approve(&self.server, &asked.unwrap(), code, PIN, &mut OsRng)
             .await
-            .unwrap();
-        (name, issued.into_inner())
     }
 
     pub async fn confirm(&self, activation_id: &str, code: &str) -> Result<v1::Activation, tonic::Status> {
@@ -233,7 +341,7 @@ impl World {
             activation_id: activation_id.into(),
             code: code.into(),
         };
-        let request = self.as_account(&self.clerk, message);
+        let request = self.as_clerk(message);
         Ok(self.enrolment().confirm_activation(request).await?.into_inner())
     }
 

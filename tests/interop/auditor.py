@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from auth import Account
 from connection import DEADLINE_S, Daemon, calling
-from evidence import Bundle
+from evidence import Bundle, SignedEnrolment
 from jose import Claims, bare_jwk
 from report import Report
 from stubs import Stubs
@@ -41,4 +41,6 @@ class Auditor:
         said = bare_jwk("auditor.root", json.loads(found.root_jwk))
         why = "the daemon names another root key."
         self.report.require("auditor.root", said == self.root, "the root key that init wrote", why)
-        return Bundle(found.challenge, found.approval, found.activation, list(found.key_sets), self.root)
+        signed = found.enrolment
+        enrolment = SignedEnrolment(signed.challenge, signed.enrolment, signed.activation)
+        return Bundle(found.challenge, found.approval, found.activation, list(found.key_sets), self.root, enrolment)

@@ -62,9 +62,11 @@ class Clerk:
             time.sleep(POLL_PAUSE_S)
         raise CheckFailed(name, f"the login is {self._states.Name(reply.state)}.")
 
-    def enrol(self) -> Any:
-        """Case, evidence and activation of the specimen's holder; the IssueActivationResponse."""
-        return self._issue(self._record_evidence())
+    def enrol(self, phone: Phone) -> Any:
+        """Case, evidence and activation of the specimen's holder, signed on the clerk's own `phone`; the IssueActivationResponse."""
+        issued = self._issue(self._record_evidence())
+        self._sign(issued, phone)
+        return issued
 
     def _record_evidence(self) -> str:
         name, api = "clerk.evidence", self._api
@@ -96,6 +98,20 @@ class Clerk:
             "the typed code and the content of the QR code do not agree.",
         )
         return issued
+
+    def _sign(self, issued: Any, phone: Phone) -> None:
+        name = "clerk.signature"
+        request = self._api.GetActivationRequest(activation_id=issued.activation_id)
+        with calling(name):
+            before = self._enrolment.GetActivation(request, timeout=DEADLINE_S).state
+            phone.approve(name, issued.challenge_id, issued.match_code)
+            after = self._enrolment.GetActivation(request, timeout=DEADLINE_S).state
+        self._report.require(
+            name,
+            (before, after) == ("awaiting_signature", "issued"),
+            "the clerk's own phone signed the enrolment",
+            f"the activation was {before} and is {after}.",
+        )
 
     def confirm(self, activation_id: str, digits: str) -> None:
         """Types the six digits that the phone shows."""

@@ -15,6 +15,7 @@ from jose import (
     ACTIVATION_KEY,
     APPROVAL,
     CHALLENGE,
+    ENROLMENT,
     KEY_SET,
     Claims,
     Statement,
@@ -30,6 +31,15 @@ Keys = dict[str, ECKey]
 
 
 @dataclass(frozen=True)
+class SignedEnrolment:
+    """A clerk's signature under an enrolment: the challenge shown, the statement, the activation of the clerk's phone."""
+
+    challenge: str
+    enrolment: str
+    activation: str
+
+
+@dataclass(frozen=True)
 class Bundle:
     """Statements as an auditor reads them, each a compact JWS; `root` is the root key's JWK."""
 
@@ -38,6 +48,7 @@ class Bundle:
     activation: str
     key_sets: list[str]
     root: Claims
+    enrolment: SignedEnrolment
 
 
 @dataclass(frozen=True)
@@ -58,14 +69,15 @@ def verify_evidence(report: Report, bundle: Bundle, assertion: Statement, issuer
         "the assertion key is one of the issuer's, for assertions only",
         "no key set names the assertion's key for assertions.",
     )
-    challenge = _verify_challenge(report, bundle.challenge, challenge_keys, issuer)
+    challenge = _verify_challenge(report, "challenge.signature", bundle.challenge, challenge_keys, issuer)
     _check_challenge(report, challenge, assertion)
-    phone = _verify_activation(report, bundle.activation, issuer)
+    phone = _verify_activation(report, "activation.signature", bundle.activation, issuer)
     _check_phone(report, phone, challenge, assertion)
     approval_key = public_key("approval.signature", phone.claims["approval_key"])
     approval = verify_statement("approval.signature", bundle.approval, APPROVAL, approval_key, issuer)
     report.held("approval.signature", f"ES256 by the phone's approval key {approval.kid}")
     _check_approval(report, approval, challenge, phone, assertion)
+    _verify_enrolment(report, bundle.enrolment, challenge_keys, phone, assertion, issuer)
     return Evidence(challenge, phone, approval)
 
 
@@ -106,12 +118,12 @@ def _active_keys(key_set: Claims, use: str) -> Keys:
     return keys
 
 
-def _verify_challenge(report: Report, compact: str, keys: Keys, issuer: str) -> Statement:
-    key = keys.get(unverified_kid("challenge.signature", compact))
+def _verify_challenge(report: Report, name: str, compact: str, keys: Keys, issuer: str) -> Statement:
+    key = keys.get(unverified_kid(name, compact))
     if key is None:
-        raise CheckFailed("challenge.signature", "no key set had the challenge's key active for challenges.")
-    challenge = verify_statement("challenge.signature", compact, CHALLENGE, key, issuer)
-    report.held("challenge.signature", f"ES256 by key {challenge.kid} of the key sets")
+        raise CheckFailed(name, "no key set had the challenge's key active for challenges.")
+    challenge = verify_statement(name, compact, CHALLENGE, key, issuer)
+    report.held(name, f"ES256 by key {challenge.kid} of the key sets")
     return challenge
 
 
@@ -154,9 +166,8 @@ def _approved(detail: Claims) -> Claims:
     return {name: detail.get(name) for name in ("type", "locale", "title", "display_sha256")}
 
 
-def _verify_activation(report: Report, compact: str, issuer: str) -> Statement:
+def _verify_activation(report: Report, name: str, compact: str, issuer: str) -> Statement:
     """Possession key around approval key; each statement names the key that must have signed it."""
-    name = "activation.signature"
     claimed = parse(name, str(parse(name, compact)[1].get("inner")))[1]
     possession_key = public_key(name, claimed.get("possession_key"))
     outer = verify_statement(name, compact, ACTIVATION, possession_key, issuer)
@@ -215,4 +226,37 @@ def _check_approval(
         assertion.claims["approval_sha256"] == approval.sha256,
         f"assertion → approval {approval.sha256}",
         "the assertion names another approval.",
+    )
+
+
+def _verify_enrolment(
+    report: Report, signed: SignedEnrolment, keys: Keys, phone: Statement, assertion: Statement, issuer: str
+) -> None:
+    """A clerk's own phone stood for this activation, at the level that the assertion claims."""
+    clerk = _verify_activation(report, "enrolment.clerk", signed.activation, issuer).claims
+    challenge = _verify_challenge(report, "enrolment.challenge", signed.challenge, keys, issuer)
+    handle = transcript_sha256("paraphe/v1/device-handle", clerk["device_id"], challenge.claims["challenge_id"])
+    report.require(
+        "enrolment.handle",
+        challenge.claims["device_handle"] == handle and clerk["device_id"] != phone.claims["device_id"],
+        f"the clerk was asked on {clerk['device_id']}",
+        "the clerk was asked on another phone, or the phone enrolled itself.",
+    )
+    key = public_key("enrolment.signature", clerk["approval_key"])
+    enrolment = verify_statement("enrolment.signature", signed.enrolment, ENROLMENT, key, issuer)
+    report.held("enrolment.signature", f"ES256 by the clerk's approval key {enrolment.kid}")
+    claims = enrolment.claims
+    said = (claims["challenge_sha256"], claims["device_id"], claims["enrolled"])
+    report.require(
+        "enrolment.binding",
+        said == (challenge.sha256, clerk["device_id"], challenge.claims.get("enrolment")),
+        f"enrolment → challenge {challenge.sha256}",
+        "the clerk signed something else than was shown.",
+    )
+    enrolled = claims["enrolled"]
+    report.require(
+        "enrolment.activation",
+        (enrolled["activation_id"], enrolled["acr"]) == (phone.claims["activation_id"], assertion.claims["acr"]),
+        f"{enrolled['activation_id']}, {enrolled['acr']} by {enrolled['channel']}",
+        f"the clerk stood for {enrolled['activation_id']} at {enrolled['acr']}.",
     )

@@ -24,6 +24,7 @@ MOST_BYTES = 8 * 1024
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 ASSERTION, CHALLENGE, APPROVAL = "JWT", "paraphe-challenge+jwt", "paraphe-approval+jwt"
+ENROLMENT = "paraphe-enrolment+jwt"
 ACTIVATION, ACTIVATION_KEY, KEY_SET = "paraphe-activation+jwt", "paraphe-activation-key+jwt", "paraphe-keyset+jwt"
 
 FIELDS: dict[str, frozenset[str]] = {
@@ -33,12 +34,16 @@ FIELDS: dict[str, frozenset[str]] = {
         " challenge_sha256 approval_sha256",
         CHALLENGE: "iss challenge_id device_handle relying_party action display match nonce iat exp",
         APPROVAL: "iss challenge_sha256 decision match_code device_id epoch evaluation element_sha256",
+        ENROLMENT: "iss challenge_sha256 device_id epoch evaluation enrolled",
         ACTIVATION: "iss inner",
         ACTIVATION_KEY: "iss activation_id device_id nonce offer_sha256 platform keystore possession_key approval_key",
         KEY_SET: "iss version keys iat",
     }.items()
 }
-OPTIONAL_FIELDS: dict[str, frozenset[str]] = {ACTIVATION_KEY: frozenset({"attestation"})}
+OPTIONAL_FIELDS: dict[str, frozenset[str]] = {
+    ACTIVATION_KEY: frozenset({"attestation"}),
+    CHALLENGE: frozenset({"enrolment"}),
+}
 
 
 @dataclass(frozen=True)

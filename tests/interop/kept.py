@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evidence import Bundle, verify_evidence
+from evidence import Bundle, SignedEnrolment, verify_evidence
 from jose import bare_jwk
 from refusals import check_refusals, must_fail
 from report import CheckFailed, Report
@@ -60,7 +60,9 @@ def _read_statements(folder: Path, root: dict[str, Any]) -> tuple[str, Bundle]:
     count = len(list(folder.glob("key-set-*.jws")))
     key_sets = [_read(folder / f"key-set-{version}.jws") for version in range(1, count + 1)]
     challenge, approval = _read(folder / "challenge.jws"), _read(folder / "approval.jws")
-    bundle = Bundle(challenge, approval, _read(folder / "activation.jws"), key_sets, root)
+    signed = [_read(folder / f"{name}.jws") for name in ("enrolment-challenge", "enrolment", "clerk-activation")]
+    activation = _read(folder / "activation.jws")
+    bundle = Bundle(challenge, approval, activation, key_sets, root, SignedEnrolment(*signed))
     return _read(folder / "assertion.jwt"), bundle
 
 

@@ -13,13 +13,14 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from joserfc.util import urlsafe_b64decode
 
-from evidence import Bundle
+from evidence import Bundle, SignedEnrolment
 from jose import (
     ACTIVATION,
     ACTIVATION_KEY,
     APPROVAL,
     ASSERTION,
     CHALLENGE,
+    ENROLMENT,
     KEY_SET,
     P256_ORDER,
     Claims,
@@ -30,8 +31,9 @@ from jose import (
 
 ISSUER, AUDIENCE, NOW = "https://issuer.example", "course-marketplace", 1_800_000_000
 CHALLENGE_ID, DEVICE_ID = "chl_" + "a" * 26, "dev_" + "a" * 26
+ENROL_ID, CLERK_ID = "chl_" + "c" * 26, "dev_" + "c" * 26
 SOME_HASH = sha256(b"something")
-ROLES = ("root", "challenge", "assertion", "possession", "approval", "stranger")
+ROLES = ("root", "challenge", "assertion", "possession", "approval", "clerk_possession", "clerk_approval", "stranger")
 
 
 def sign(typ: str, claims: Claims, key: ECKey, high_s: bool = False) -> str:
@@ -70,13 +72,21 @@ class SelfMade:
             "outer": "possession",
             "approval": "approval",
             "assertion": "assertion",
+            "enrol_challenge": "challenge",
+            "clerk_inner": "clerk_approval",
+            "clerk_outer": "clerk_possession",
+            "enrolment": "clerk_approval",
         }
         self.claims = {
             "key_set": {"iss": ISSUER, "version": 1, "keys": self._entries(), "iat": NOW - 9000},
             "later_key_set": {"iss": ISSUER, "version": 2, "keys": self._entries(), "iat": NOW - 900},
             "challenge": _challenge(),
-            "inner": self._inner(),
+            "inner": self._inner(DEVICE_ID, "a", "possession", "approval"),
             "outer": {"iss": ISSUER},
+            "enrol_challenge": {**_challenge(), **_enrol_challenge()},
+            "clerk_inner": self._inner(CLERK_ID, "c", "clerk_possession", "clerk_approval"),
+            "clerk_outer": {"iss": ISSUER},
+            "enrolment": {"iss": ISSUER, "device_id": CLERK_ID, "epoch": 1, "evaluation": 4, "enrolled": _enrolled()},
             "approval": _approval(),
             "assertion": _assertion(),
         }
@@ -87,17 +97,17 @@ class SelfMade:
             for use in ("challenge", "assertion")
         ]
 
-    def _inner(self) -> Claims:
+    def _inner(self, device_id: str, letter: str, possession: str, approval: str) -> Claims:
         return {
             "iss": ISSUER,
-            "activation_id": "act_" + "a" * 26,
-            "device_id": DEVICE_ID,
+            "activation_id": "act_" + letter * 26,
+            "device_id": device_id,
             "nonce": SOME_HASH,
             "offer_sha256": SOME_HASH,
             "platform": "test",
             "keystore": "software",
-            "possession_key": jwk_of(self.keys["possession"]),
-            "approval_key": jwk_of(self.keys["approval"]),
+            "possession_key": jwk_of(self.keys[possession]),
+            "approval_key": jwk_of(self.keys[approval]),
         }
 
     def jwks(self) -> Claims:
@@ -116,8 +126,16 @@ class SelfMade:
         claims["assertion"] = {**claims["assertion"], **hashes}
         key_sets = [self._sign(name, KEY_SET, claims) for name in ("key_set", "later_key_set")]
         activation = self._sign("outer", ACTIVATION, claims)
-        bundle = Bundle(challenge, approval, activation, key_sets, jwk_of(self.keys["root"]))
+        enrolment = self._seal_enrolment(claims)
+        bundle = Bundle(challenge, approval, activation, key_sets, jwk_of(self.keys["root"]), enrolment)
         return self._sign("assertion", ASSERTION, claims), bundle
+
+    def _seal_enrolment(self, claims: dict[str, Claims]) -> SignedEnrolment:
+        challenge = self._sign("enrol_challenge", CHALLENGE, claims)
+        claims["enrolment"]["challenge_sha256"] = sha256(challenge.encode())
+        claims["clerk_outer"]["inner"] = self._sign("clerk_inner", ACTIVATION_KEY, claims)
+        activation = self._sign("clerk_outer", ACTIVATION, claims)
+        return SignedEnrolment(challenge, self._sign("enrolment", ENROLMENT, claims), activation)
 
     def _sign(self, name: str, typ: str, claims: dict[str, Claims]) -> str:
         said = {**claims[name], **self.overrides.get(name, {})}
@@ -137,6 +155,16 @@ def _challenge() -> Claims:
         "iat": NOW - 30,
         "exp": NOW + 270,
     }
+
+
+def _enrolled() -> Claims:
+    digests = {"person_sha256": SOME_HASH, "evidence_sha256": SOME_HASH}
+    return {"activation_id": "act_" + "a" * 26, **digests, "channel": "counter", "acr": "eidas2"}
+
+
+def _enrol_challenge() -> Claims:
+    handle = transcript_sha256("paraphe/v1/device-handle", CLERK_ID, ENROL_ID)
+    return {"challenge_id": ENROL_ID, "device_handle": handle, "action": "paraphe.enrol", "enrolment": _enrolled()}
 
 
 def _approval() -> Claims:

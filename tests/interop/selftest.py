@@ -84,7 +84,7 @@ def _retire_everywhere(entry: int) -> Alteration:
 
 
 def _alterations() -> list[tuple[str, str, Alteration]]:
-    return [*_altered_assertions(), *_altered_chains(), *_altered_approvals()]
+    return [*_altered_assertions(), *_altered_chains(), *_altered_approvals(), *_altered_enrolments()]
 
 
 def _altered_assertions() -> list[tuple[str, str, Alteration]]:
@@ -145,6 +145,25 @@ def _altered_approvals() -> list[tuple[str, str, Alteration]]:
         ("approval.decision", "approval that says deny", _set("approval", decision="deny")),
         ("approval.decision", "approval without an evaluation", _set("approval", evaluation=0)),
         ("approval.match_code", "approval without the code", _set("approval", match_code="")),
+    ]
+
+
+def _enrolled(**changes: str) -> Alteration:
+    return lambda story: story.claims["enrolment"]["enrolled"].update(changes)
+
+
+def _altered_enrolments() -> list[tuple[str, str, Alteration]]:
+    other = "act_" + "b" * 26
+    return [
+        ("enrolment.clerk", "clerk's activation by a stranger", _signed_by("clerk_outer", "stranger")),
+        ("enrolment.challenge", "enrolment asked for by the assertion key", _signed_by("enrol_challenge", "assertion")),
+        ("enrolment.handle", "clerk asked on another phone", _set("clerk_inner", device_id="dev_" + "d" * 26)),
+        ("enrolment.signature", "enrolment by the clerk's possession key", _signed_by("enrolment", "clerk_possession")),
+        ("enrolment.signature", "enrolment with a high s", _high_s("enrolment")),
+        ("enrolment.binding", "enrolment of another challenge", _set("enrolment", challenge_sha256=SOME_HASH)),
+        ("enrolment.binding", "enrolment of another person", _enrolled(person_sha256="b" * 43)),
+        ("enrolment.activation", "enrolment of another activation", _set("inner", activation_id=other)),
+        ("enrolment.activation", "assertion above the enrolment", _set("assertion", acr="eidas3")),
     ]
 
 

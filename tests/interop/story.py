@@ -55,7 +55,7 @@ def play(report: Report, stubs: Stubs, cast: Cast) -> None:
     """Enrols, buys, verifies."""
     clerk = Clerk(report, cast.daemon, stubs, Terminal(read_key(cast.terminal_key), cast.daemon.issuer))
     clerk.log_in(cast.operator, cast.clerk_phone)
-    activation_id = enrol(report, clerk, cast.person_phone)
+    activation_id = enrol(report, clerk, cast)
     purchase = buy(report, stubs, cast)
     assertion = verify_purchase(report, cast, purchase)
     evidence = verify_statements(report, stubs, cast, purchase, assertion)
@@ -63,10 +63,10 @@ def play(report: Report, stubs: Stubs, cast: Cast) -> None:
     clerk.log_out()
 
 
-def enrol(report: Report, clerk: Clerk, phone: Phone) -> str:
+def enrol(report: Report, clerk: Clerk, cast: Cast) -> str:
     """From the passport to the active phone; the activation id."""
-    issued = clerk.enrol()
-    digits = phone.activate(issued.uri)
+    issued = clerk.enrol(cast.clerk_phone)
+    digits = cast.person_phone.activate(issued.uri)
     shown = len(digits) == 6 and digits.isdecimal()
     report.require("phone.activate", shown, "the phone shows six digits", f"the phone shows {digits!r}.")
     clerk.confirm(issued.activation_id, digits)

@@ -15,9 +15,9 @@ use crate::channel::AuthenticatedChannel;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{View, facts, time_text};
-use crate::views::{ActivationView, IssuedView};
+use crate::views::{ActivationView, CodeView, IssuedView};
 use crate::words::ClerkCheck;
-use crate::{files, prompt};
+use crate::{countdown, files, prompt, signature};
 
 /// Commands of a clerk.
 #[derive(Subcommand)]
@@ -35,7 +35,7 @@ pub enum Command {
         /// cas_…
         case: String,
     },
-    /// Issue the activation of a verified case: a QR code and a typed code, shown once
+    /// Issue the activation of a verified case: sign it on your own phone, then a QR code and a typed code are shown, once
     Activate {
         /// cas_…
         case: String,
@@ -196,13 +196,7 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
                 .await?;
             output.show(&CaseView::from(case.into_inner()))
         }
-        Command::Activate { case } => {
-            let issued = client(context)
-                .await?
-                .issue_activation(IssueActivationRequest { case_id: case })
-                .await?;
-            output.show(&IssuedView::new(issued.into_inner())?)
-        }
+        Command::Activate { case } => activate(context, case).await,
         Command::Confirm(args) => confirm(context, args).await,
         Command::Case { case } => {
             let case = client(context)
@@ -236,6 +230,24 @@ async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
     };
     let case = client(context).await?.record_evidence(request).await?;
     context.output.show(&CaseView::from(case.into_inner()))
+}
+
+/// Issues, waits until the clerk has signed on their own phone, and only then shows the secret.
+async fn activate(context: &Context, case_id: String) -> Result<()> {
+    let mut client = client(context).await?;
+    let issued = client
+        .issue_activation(IssueActivationRequest { case_id })
+        .await?
+        .into_inner();
+    let until = Timestamp::from_secs(issued.sign_until);
+    context.output.show(&CodeView {
+        challenge_id: issued.challenge_id.clone(),
+        match_code: issued.match_code.clone(),
+        expires_at: until,
+    })?;
+    let signing = signature::signed(&mut client, &issued.activation_id);
+    countdown::waiting("waiting for your phone", until, signing).await?;
+    context.output.show(&IssuedView::new(issued)?)
 }
 
 /// Types the six digits; also under `paraphe admin operator`.

@@ -9,7 +9,8 @@ use crate::countdown;
 use crate::error::Result;
 use crate::home::SavedSession;
 use crate::login::Login;
-use crate::output::{CODE, View, facts, time_text};
+use crate::output::{View, facts, time_text};
+use crate::views::CodeView;
 use crate::words::role_names;
 
 /// Options of `paraphe login`.
@@ -17,23 +18,6 @@ use crate::words::role_names;
 pub struct LoginArgs {
     /// Your operator name, e.g. claire.martin
     name: String,
-}
-
-/// The code to type on the phone.
-#[derive(Serialize)]
-struct CodeView {
-    challenge_id: String,
-    match_code: String,
-    expires_at: Timestamp,
-}
-
-impl View for CodeView {
-    fn text(&self) -> String {
-        format!(
-            "  Confirm on your phone. Code: {CODE}{}{CODE:#}\n",
-            self.match_code
-        )
-    }
 }
 
 #[derive(Serialize)]

@@ -10,7 +10,7 @@ use crate::channel::Server;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::{BAD, GOOD, View, table, time_text};
-use crate::verify::{Evidence, Inputs, Report, verify};
+use crate::verify::{Evidence, Inputs, Report, SignedEnrolment, verify};
 use crate::{edge, files, jwks};
 
 /// Options of `paraphe verify`.
@@ -43,6 +43,15 @@ pub struct Args {
     /// … and the key sets, version 1 first
     #[arg(long = "key-sets", value_name = "FILE", num_args = 1.., requires = "challenge")]
     key_sets: Vec<PathBuf>,
+    /// Also check the clerk's signature under the phone's enrolment: the statement …
+    #[arg(long, value_name = "FILE", requires_all = ["challenge", "enrolment_challenge", "clerk_activation"])]
+    enrolment: Option<PathBuf>,
+    /// … the challenge that the clerk's phone showed …
+    #[arg(long, value_name = "FILE", requires = "enrolment")]
+    enrolment_challenge: Option<PathBuf>,
+    /// … and the activation of the clerk's phone
+    #[arg(long, value_name = "FILE", requires = "enrolment")]
+    clerk_activation: Option<PathBuf>,
 }
 
 /// A report for people and scripts.
@@ -139,6 +148,14 @@ fn evidence(args: &Args) -> Result<Option<Evidence>> {
         activation: text(activation)?,
         root: root_key(root)?,
         key_sets: args.key_sets.iter().map(text).collect::<Result<_>>()?,
+        enrolment: match (&args.enrolment, &args.enrolment_challenge, &args.clerk_activation) {
+            (Some(enrolment), Some(challenge), Some(activation)) => Some(SignedEnrolment {
+                challenge: text(challenge)?,
+                enrolment: text(enrolment)?,
+                activation: text(activation)?,
+            }),
+            _ => None,
+        },
     }))
 }
 

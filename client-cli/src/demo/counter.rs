@@ -10,7 +10,8 @@ use super::profile::Folder;
 use super::staff::{self, Operator};
 use super::stage::{Stage, ensure};
 use crate::error::{Error, Result};
-use crate::qr;
+use crate::output::CODE;
+use crate::{qr, signature};
 
 /// The specimen passport of ICAO Doc 9303 part 4: Anna Maria Eriksson of Utopia.
 const PASSPORT: [&str; 2] = [
@@ -89,12 +90,21 @@ async fn activation(
     clerk: &Operator,
     case_id: String,
 ) -> Result<IssueActivationResponse> {
-    stage.step("issue the activation")?;
+    stage.step("issue the activation and sign it")?;
     let mut enrolment = house.connection.enrolment(clerk.credentials.clone());
     let issued = enrolment
         .issue_activation(IssueActivationRequest { case_id })
         .await?
         .into_inner();
+    let code = &issued.match_code;
+    stage.say(&format!(
+        "Claire signs the enrolment on her own phone; her terminal shows the code {CODE}{code}{CODE:#}"
+    ))?;
+    let shown = clerk.handset.fetch(&house.phones, &issued.challenge_id).await?;
+    stage.picture(&clerk.handset.screen(&shown))?;
+    clerk.handset.approve(&house.phones, &shown, code).await?;
+    signature::signed(&mut enrolment, &issued.activation_id).await?;
+    stage.good("signed by the clerk's phone; only now is the activation good")?;
     stage.picture(&qr::render(&issued.uri)?)?;
     stage.fact("or typed", &*issued.code)?;
     Ok(issued)

@@ -26,6 +26,9 @@ private_key_file = "tls/private-key.pem"
 [step_up]
 min_lifetime_s = 1
 
+[operators]
+locale = "en"
+
 [channels.counter]
 quarantine_s = 0
 

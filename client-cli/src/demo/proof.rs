@@ -14,7 +14,7 @@ use super::stage::{Stage, ensure};
 use crate::commands::demo::Tamper;
 use crate::commands::terminal::new_key;
 use crate::error::{Error, Result};
-use crate::verify::{Evidence, Inputs, Report, verify as verify_offline};
+use crate::verify::{Evidence, Inputs, Report, SignedEnrolment, verify as verify_offline};
 use crate::{edge, jwks};
 
 /// What was verified, for those who want to do it again.
@@ -122,12 +122,20 @@ fn evidence(house: &House, statements: &Statements) -> Result<Evidence> {
     ensure(root == house.root, || {
         "the daemon names another root key than the one of `paraphed init`.".to_owned()
     })?;
+    let signed = statements.enrolment.as_ref();
+    let signed = signed
+        .ok_or_else(|| Error::other("demo.unexpected", "no clerk signed the enrolment of this phone."))?;
     Ok(Evidence {
         challenge: statements.challenge.clone(),
         approval: statements.approval.clone(),
         activation: statements.activation.clone(),
         root,
         key_sets: statements.key_sets.clone(),
+        enrolment: Some(SignedEnrolment {
+            challenge: signed.challenge.clone(),
+            enrolment: signed.enrolment.clone(),
+            activation: signed.activation.clone(),
+        }),
     })
 }
 

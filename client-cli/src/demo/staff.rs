@@ -27,6 +27,8 @@ const COUNTER: &str = "Lyon Bellecour, counter 3";
 pub struct Operator {
     /// Their session, bound to their terminal.
     pub credentials: Credentials,
+    /// Their phone.
+    pub handset: Handset,
 }
 
 /// Plays the act: the administrator and the clerk, both logged in.
@@ -62,7 +64,7 @@ async fn administrator(stage: &Stage, folder: &Folder, house: &House) -> Result<
 
     stage.step("log the administrator in")?;
     let terminal = read_key(&house.initialised.terminal_key_file)?;
-    log_in(stage, house, &handset, terminal, &first.operator).await
+    log_in(stage, house, handset, terminal, &first.operator).await
 }
 
 /// Six digits on the phone, typed by the administrator: the relaying thief of a QR code cannot have the same.
@@ -105,7 +107,7 @@ async fn clerk(stage: &Stage, folder: &Folder, house: &House, administrator: &Op
         .await?
         .into_inner();
     stage.fact("terminal", registered.label)?;
-    log_in(stage, house, &handset, terminal, CLERK).await
+    log_in(stage, house, handset, terminal, CLERK).await
 }
 
 /// An operator types the six digits that a phone shows; the phone is active afterwards.
@@ -143,7 +145,7 @@ pub async fn confirm(
 async fn log_in(
     stage: &Stage,
     house: &House,
-    handset: &Handset,
+    handset: Handset,
     terminal: Arc<SoftwareKey>,
     name: &str,
 ) -> Result<Operator> {
@@ -170,5 +172,5 @@ async fn log_in(
         "{name} is logged in as {}",
         role_names(who.roles()).join(", ")
     ))?;
-    Ok(Operator { credentials })
+    Ok(Operator { credentials, handset })
 }

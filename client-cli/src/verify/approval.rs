@@ -1,18 +1,15 @@
-//! The approval behind an assertion: root key → key sets → challenge → phone → approval → assertion. Protocol: section 3.
+//! The approval behind an assertion: root key → key sets → challenge → phone → approval → assertion, and the clerk's signature
+//! under that phone's enrolment where there is one. Protocol: section 3.
 //!
 //! Each link is a signature or a hash over the exact bytes of the one before, so no link can be exchanged alone.
 
 use paraphe_proto::challenge::device_handle;
-use paraphe_proto::encoding::{base64url, from_base64url};
-use paraphe_proto::jwk::PublicKey;
-use paraphe_proto::jws::{self, StatementError, Verified};
+use paraphe_proto::encoding::base64url;
+use paraphe_proto::jws::{self, Verified};
 use paraphe_proto::keyset::KeySetChain;
-use paraphe_proto::statements::{
-    ActivationKey, Approval, Assertion, Challenge, Keystore, MatchMode, verify_activation,
-};
-use serde::Deserialize;
+use paraphe_proto::statements::{ActivationKey, Approval, Assertion, Challenge, Keystore, MatchMode};
 
-use super::{Evidence, Failure, Trail, failed};
+use super::{Evidence, Failure, Trail, enrolment, failed, phone};
 
 /// Checks that the approval behind `assertion` is what it says.
 pub(super) fn check(
@@ -37,7 +34,7 @@ pub(super) fn check(
         "the assertion key is in the issuer's key set",
         "no key set names the key that signed the assertion.",
     )?;
-    let challenge = verify_challenge(evidence, issuer, &key_sets)?;
+    let challenge = verify_challenge(&evidence.challenge, issuer, &key_sets, "challenge.signature")?;
     trail.held("challenge.signature", format!("ES256 by key {}", challenge.kid()));
     check_challenge(&challenge, assertion.claims(), trail)?;
     let device = verify_device(evidence, issuer, &challenge, assertion.claims(), trail)?;
@@ -47,7 +44,11 @@ pub(super) fn check(
         "approval.signature",
         format!("ES256 by the phone's approval key {}", approval.kid()),
     );
-    check_approval(&approval, &challenge, &device, assertion.claims(), trail)
+    check_approval(&approval, &challenge, &device, assertion.claims(), trail)?;
+    match &evidence.enrolment {
+        Some(signed) => enrolment::check(signed, &key_sets, &device, assertion.claims(), trail),
+        None => Ok(()),
+    }
 }
 
 /// Every key set from version 1 on, each verified by the one before.
@@ -70,10 +71,12 @@ fn versions(count: usize) -> String {
     }
 }
 
-fn verify_challenge(
-    evidence: &Evidence,
+/// A challenge by a key that some key set had active; `check` is what a failure is called.
+pub(super) fn verify_challenge(
+    compact: &str,
     issuer: &str,
     key_sets: &[KeySetChain],
+    check: &'static str,
 ) -> Result<Verified<Challenge>, Failure> {
     let key_of = |kid: &str| {
         key_sets
@@ -81,7 +84,7 @@ fn verify_challenge(
             .find_map(|set| set.active_challenge_key(kid))
             .cloned()
     };
-    jws::verify_with(&evidence.challenge, issuer, key_of).map_err(failed("challenge.signature"))
+    jws::verify_with(compact, issuer, key_of).map_err(failed(check))
 }
 
 fn check_challenge(
@@ -146,12 +149,11 @@ fn verify_device(
     trail: &mut Trail,
 ) -> Result<ActivationKey, Failure> {
     let name = "activation.signature";
-    let possession_key = claimed_possession_key(&evidence.activation)
-        .ok_or_else(|| failed(name)(StatementError::Malformed))?;
-    let (_, inner) =
-        verify_activation(&evidence.activation, &possession_key, issuer).map_err(failed(name))?;
-    trail.held(name, format!("possession key {}", possession_key.thumbprint()));
-    let device = inner.into_claims();
+    let device = phone::behind(&evidence.activation, issuer, name)?;
+    trail.held(
+        name,
+        format!("possession key {}", device.possession_key.thumbprint()),
+    );
     let handle = device_handle(&device.device_id, &challenge.claims().challenge_id);
     let same = handle == challenge.claims().device_handle.0;
     trail.require(
@@ -169,27 +171,6 @@ fn verify_device(
         "the assertion claims a hardware key, the phone has none.",
     )?;
     Ok(device)
-}
-
-/// The possession key that an activation names; `verify_activation` then proves it.
-fn claimed_possession_key(activation: &str) -> Option<PublicKey> {
-    #[derive(Deserialize)]
-    struct Outer {
-        inner: String,
-    }
-    #[derive(Deserialize)]
-    struct Inner {
-        possession_key: PublicKey,
-    }
-    let payload = |compact: &str| {
-        compact
-            .split('.')
-            .nth(1)
-            .and_then(|part| from_base64url(part).ok())
-    };
-    let outer: Outer = serde_json::from_slice(&payload(activation)?).ok()?;
-    let inner: Inner = serde_json::from_slice(&payload(&outer.inner)?).ok()?;
-    Some(inner.possession_key)
 }
 
 fn check_approval(

@@ -5,6 +5,8 @@
 
 mod approval;
 mod assertion;
+mod enrolment;
+mod phone;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
@@ -45,6 +47,18 @@ pub struct Evidence {
     pub root: PublicKey,
     /// `paraphe-keyset+jwt`, all versions from 1.
     pub key_sets: Vec<String>,
+    /// The clerk's signature under the enrolment of that phone; none for staff phones.
+    pub enrolment: Option<SignedEnrolment>,
+}
+
+/// How a person's phone came to be enrolled, each a compact JWS.
+pub struct SignedEnrolment {
+    /// `paraphe-challenge+jwt` that the clerk's phone showed.
+    pub challenge: String,
+    /// `paraphe-enrolment+jwt`
+    pub enrolment: String,
+    /// `paraphe-activation+jwt` of the clerk's phone.
+    pub activation: String,
 }
 
 /// One check that held.

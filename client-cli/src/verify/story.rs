@@ -15,13 +15,13 @@ use paraphe_proto::jws::{Statement, sign};
 use paraphe_proto::keys::{Signer as _, SoftwareKey};
 use paraphe_proto::statements::{
     Activation, ActivationKey, Approval, ApprovalDecision, Assertion, AuthorizationDetail, Challenge,
-    Display, DisplayRow, KeySet, KeySetEntry, KeyState, KeyUse, Keystore, MatchMode, MatchRule, Parameter,
-    Parameters, RelyingParty,
+    Display, DisplayRow, Enrolled, Enrolment, KeySet, KeySetEntry, KeyState, KeyUse, Keystore, MatchMode,
+    MatchRule, Parameter, Parameters, RelyingParty,
 };
 use paraphe_proto::time::Timestamp;
 use ring::digest::{SHA256, digest};
 
-use super::{Evidence, Inputs};
+use super::{Evidence, Inputs, SignedEnrolment};
 
 pub(super) const ISSUER: &str = "https://paraphe.example";
 const NOW: i64 = 1_795_509_123;
@@ -38,6 +38,11 @@ pub(super) struct Story {
     pub(super) activation: ActivationKey,
     pub(super) approval: Approval,
     pub(super) assertion: Assertion,
+    pub(super) clerk_possession_key: SoftwareKey,
+    pub(super) clerk_approval_key: SoftwareKey,
+    pub(super) clerk: ActivationKey,
+    pub(super) enrolment_challenge: Challenge,
+    pub(super) enrolment: Enrolment,
     /// Whether the hashes that tie the statements together are computed anew before signing.
     pub(super) bind: bool,
 }
@@ -90,6 +95,7 @@ fn challenge(device_id: DeviceId, challenge_id: ChallengeId) -> Challenge {
             mode: MatchMode::EnterCode,
             digits: 6,
         },
+        enrolment: None,
         nonce: B64([7; 32]),
         iat: at(-60),
         exp: at(240),
@@ -124,11 +130,51 @@ fn assertion(challenge: &Challenge) -> Assertion {
     }
 }
 
+fn phone(
+    device_id: DeviceId,
+    activation: u8,
+    possession: &SoftwareKey,
+    approval: &SoftwareKey,
+) -> ActivationKey {
+    ActivationKey {
+        iss: ISSUER.into(),
+        activation_id: ActivationId::from_bytes([activation; 16]),
+        device_id,
+        nonce: B64([1; 32]),
+        offer_sha256: B64([2; 32]),
+        platform: "software/1".into(),
+        keystore: Keystore::Software,
+        possession_key: possession.public_key().clone(),
+        approval_key: approval.public_key().clone(),
+        attestation: None,
+    }
+}
+
+fn enrolled() -> Enrolled {
+    Enrolled {
+        activation_id: ActivationId::from_bytes([8; 16]),
+        person_sha256: B64([14; 32]),
+        evidence_sha256: B64([15; 32]),
+        channel: "counter".into(),
+        acr: "eidas2".into(),
+    }
+}
+
+fn enrolment_challenge(clerk_id: DeviceId) -> Challenge {
+    Challenge {
+        action: "paraphe.enrol".into(),
+        enrolment: Some(enrolled()),
+        ..challenge(clerk_id, ChallengeId::from_bytes([16; 16]))
+    }
+}
+
 impl Story {
     pub(super) fn new() -> Self {
         let [root, challenge_key, assertion_key, possession_key, approval_key] = [1, 2, 3, 4, 5].map(key);
+        let [clerk_possession_key, clerk_approval_key] = [10, 11].map(key);
         let (device_id, challenge_id) = (DeviceId::from_bytes([6; 16]), ChallengeId::from_bytes([7; 16]));
         let challenge = challenge(device_id, challenge_id);
+        let clerk_id = DeviceId::from_bytes([12; 16]);
         let keys = vec![
             entry(&challenge_key, KeyUse::Challenge),
             entry(&assertion_key, KeyUse::Assertion),
@@ -140,18 +186,19 @@ impl Story {
                 keys,
                 iat: at(-9999),
             },
-            activation: ActivationKey {
+            activation: phone(device_id, 8, &possession_key, &approval_key),
+            clerk: phone(clerk_id, 13, &clerk_possession_key, &clerk_approval_key),
+            enrolment_challenge: enrolment_challenge(clerk_id),
+            enrolment: Enrolment {
                 iss: ISSUER.into(),
-                activation_id: ActivationId::from_bytes([8; 16]),
-                device_id,
-                nonce: B64([1; 32]),
-                offer_sha256: B64([2; 32]),
-                platform: "software/1".into(),
-                keystore: Keystore::Software,
-                possession_key: possession_key.public_key().clone(),
-                approval_key: approval_key.public_key().clone(),
-                attestation: None,
+                challenge_sha256: B64([0; 32]),
+                device_id: clerk_id,
+                epoch: 1,
+                evaluation: 9,
+                enrolled: enrolled(),
             },
+            clerk_possession_key,
+            clerk_approval_key,
             approval: Approval {
                 iss: ISSUER.into(),
                 challenge_sha256: B64([0; 32]),
@@ -183,14 +230,11 @@ impl Story {
             self.assertion.challenge_sha256 = hash(&challenge);
             self.assertion.approval_sha256 = hash(&approval);
         }
-        let inner = compact(&self.activation, &self.approval_key);
-        let activation = compact(
-            &Activation {
-                iss: ISSUER.into(),
-                inner,
-            },
-            &self.possession_key,
-        );
+        let enrolment_challenge = compact(&self.enrolment_challenge, &self.challenge_key);
+        if self.bind {
+            self.enrolment.challenge_sha256 = hash(&enrolment_challenge);
+        }
+        let activation = nested(&self.activation, &self.approval_key, &self.possession_key);
         Inputs {
             assertion: compact(&self.assertion, &self.assertion_key),
             jwks: jwks(&self.assertion_key),
@@ -203,9 +247,22 @@ impl Story {
                 activation,
                 root: self.root.public_key().clone(),
                 key_sets: vec![compact(&self.key_set, &self.root)],
+                enrolment: Some(SignedEnrolment {
+                    challenge: enrolment_challenge,
+                    enrolment: compact(&self.enrolment, &self.clerk_approval_key),
+                    activation: nested(&self.clerk, &self.clerk_approval_key, &self.clerk_possession_key),
+                }),
             }),
         }
     }
+}
+
+fn nested(phone: &ActivationKey, approval_key: &SoftwareKey, possession_key: &SoftwareKey) -> String {
+    let outer = Activation {
+        iss: ISSUER.into(),
+        inner: compact(phone, approval_key),
+    };
+    compact(&outer, possession_key)
 }
 
 pub(super) fn jwks(key: &SoftwareKey) -> String {

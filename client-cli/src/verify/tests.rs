@@ -72,6 +72,11 @@ fn an_untouched_story_holds_and_lists_every_check() {
         "approval.binding",
         "approval.match_code",
         "assertion.approval",
+        "enrolment.clerk",
+        "enrolment.signature",
+        "enrolment.binding",
+        "enrolment.activation",
+        "enrolment.level",
     ];
     assert_eq!(names, expected);
     assert!(report.result().is_ok());
@@ -264,4 +269,43 @@ fn a_failure_is_exit_code_nine_and_names_the_check() {
     let error = verify(&inputs).result().unwrap_err();
     assert_eq!(error.exit(), 9);
     assert!(error.to_string().contains("assertion.audience"), "{error}");
+}
+
+#[test]
+fn an_enrolment_that_the_clerk_did_not_sign_as_it_was_is_refused() {
+    let cases: [(&str, &dyn Fn(&mut Story)); 6] = [
+        ("enrolment.clerk", &|story| {
+            story.clerk.device_id = DeviceId::from_bytes([99; 16]);
+        }),
+        ("enrolment.clerk", &|story| {
+            story.clerk.device_id = story.activation.device_id;
+        }),
+        ("enrolment.binding", &|story| {
+            story.enrolment.enrolled.person_sha256.0[0] ^= 1;
+        }),
+        ("enrolment.binding", &|story| {
+            story.enrolment_challenge.enrolment = None
+        }),
+        ("enrolment.activation", &|story| {
+            story.activation.activation_id = paraphe_proto::ids::ActivationId::from_bytes([98; 16]);
+        }),
+        ("enrolment.level", &|story| story.assertion.acr = "eidas3".into()),
+    ];
+    for (number, (check, change)) in cases.into_iter().enumerate() {
+        assert_eq!(failing(|story| change(story)), check, "case {number}");
+    }
+    for part in 0..3 {
+        let alter = |change: &dyn Fn(&mut SignedEnrolment)| {
+            failing_inputs(|_, evidence| change(evidence.enrolment.as_mut().unwrap()))
+        };
+        let signed = alter(&|signed| signed.enrolment = altered(&signed.enrolment, part));
+        let asked = alter(&|signed| signed.challenge = altered(&signed.challenge, part));
+        let clerk = alter(&|signed| signed.activation = altered(&signed.activation, part));
+        assert_eq!(
+            (signed, asked, clerk),
+            ("enrolment.signature", "enrolment.challenge", "enrolment.clerk")
+        );
+    }
+    let staff = failing_inputs(|_, evidence| evidence.enrolment = None);
+    assert_eq!(staff, "held");
 }

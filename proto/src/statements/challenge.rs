@@ -9,6 +9,8 @@ use crate::{
     transcript::Transcript,
 };
 
+use super::enrolment::Enrolled;
+
 /// Signed by a `challenge` key of the issuer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,9 @@ pub struct Challenge {
     /// How the person ties the phone to the page.
     #[serde(rename = "match")]
     pub match_rule: MatchRule,
+    /// What the approving phone signs a `paraphe-enrolment+jwt` over; only where a clerk is asked to stand for an enrolment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Enrolled>,
     /// Fresh random bytes.
     pub nonce: B64<32>,
     /// When it was signed.

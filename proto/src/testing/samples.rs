@@ -55,9 +55,38 @@ pub(crate) fn challenge() -> Challenge {
             mode: MatchMode::EnterCode,
             digits: 6,
         },
+        enrolment: None,
         nonce: B64([4; 32]),
         iat: NOW,
         exp: NOW.plus_s(300),
+    }
+}
+
+pub(crate) fn enrolled() -> Enrolled {
+    Enrolled {
+        activation_id: activation_id(),
+        person_sha256: B64([12; 32]),
+        evidence_sha256: B64([13; 32]),
+        channel: "counter".into(),
+        acr: "eidas2".into(),
+    }
+}
+
+pub(crate) fn enrolment_challenge() -> Challenge {
+    Challenge {
+        enrolment: Some(enrolled()),
+        ..challenge()
+    }
+}
+
+pub(crate) fn enrolment() -> Enrolment {
+    Enrolment {
+        iss: iss(),
+        challenge_sha256: B64([6; 32]),
+        device_id: device_id(),
+        epoch: 1,
+        evaluation: 8,
+        enrolled: enrolled(),
     }
 }
 

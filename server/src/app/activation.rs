@@ -10,16 +10,16 @@ use paraphe_proto::sas::{self, Sas, SasInput};
 use paraphe_proto::statements::{self, ActivationKey};
 use paraphe_proto::time::Timestamp;
 
-use super::{Scope, expiry};
+use super::{Scope, expiry, lift};
 use crate::config::{ChannelName, ChannelProfile};
-use crate::domain::activation::{Activation, Evaluated, Offered, State};
+use crate::domain::activation::{Activation, Evaluated, Offered, Signature, State};
 use crate::domain::attempts::Attempts;
 use crate::domain::device::{Device, KeyStorage, State as DeviceState};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::secret::{Bytes, Secret};
 use crate::store::record::Stored;
-use crate::store::{activation, case, device};
+use crate::store::{activation, case, challenge, device};
 
 /// PIN epoch of a new device.
 pub const FIRST_EPOCH: u64 = 1;
@@ -36,41 +36,52 @@ pub struct Issued {
     pub expires_at: Timestamp,
 }
 
-/// Draws the single-use secret; earlier open activations of the same person end.
+/// For whom an activation is issued, and by whom.
+pub struct Issue<'a> {
+    /// The person.
+    pub subject_id: SubjectId,
+    /// The case behind it; `None` for an operator's phone.
+    pub case_id: Option<CaseId>,
+    /// Its channel.
+    pub channel: ChannelName,
+    /// Actor.
+    pub issued_by: &'a str,
+    /// The clerk's signature that it waits for; `None` where none is asked for.
+    pub signature: Option<Signature>,
+}
+
+/// Hands out the single-use secret; earlier open activations of the same person end.
 ///
 /// # Errors
 /// Those of the store.
-pub fn issue(
-    s: &mut Scope<'_, '_>,
-    subject_id: SubjectId,
-    case_id: Option<CaseId>,
-    channel: ChannelName,
-    issued_by: &str,
-) -> Result<Issued> {
-    for mut earlier in activation::open_of_subject(&mut s.rows, subject_id)? {
+pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) -> Result<Issued> {
+    for mut earlier in activation::open_of_subject(&mut s.rows, issue.subject_id)? {
         if let Some(id) = earlier.device_id() {
             expiry::revoke_unconfirmed(s, id)?;
         }
         earlier.state = State::Revoked;
         s.rows.update(&mut earlier)?;
     }
-    let secret = ActivationSecret::random(&mut s.rng());
     let (id, code) = (secret.activation_id(), secret.code().to_string());
-    let expires_at = s
-        .now
-        .plus_s(i64::from(profile_of(s, channel)?.activation_lifetime_s));
+    let lifetime_s = i64::from(profile_of(s, issue.channel)?.activation_lifetime_s);
+    let expires_at = s.now.plus_s(lifetime_s);
+    let state = match issue.signature {
+        Some(_) => State::AwaitingSignature,
+        None => State::Issued,
+    };
     s.rows.insert(&Activation {
         id,
-        subject_id,
-        case_id,
-        channel: channel.as_str().to_owned(),
-        issued_by: issued_by.to_owned(),
+        subject_id: issue.subject_id,
+        case_id: issue.case_id,
+        channel: issue.channel.as_str().to_owned(),
+        issued_by: issue.issued_by.to_owned(),
         expires_at,
         mac_key: Secret::new(*secret.mac_key()),
         wrong_digits: 0,
-        state: State::Issued,
+        signature: issue.signature,
+        state,
     })?;
-    s.audit(issued_by, "issue_activation", id, "ok")?;
+    s.audit(issue.issued_by, "issue_activation", id, "ok")?;
     let issuer = s.facts.issuer().to_owned();
     let uri = ActivationUri {
         secret,
@@ -114,6 +125,7 @@ pub fn begin(s: &mut Scope<'_, '_>, id: ActivationId, key: &PublicKey, mac: &[u8
     found.require_alive(s.now)?;
     match &found.state {
         State::Issued => {}
+        State::AwaitingSignature => return fault::ACTIVATION_UNSIGNED.broken(),
         State::Begun { offered, .. } if offered.possession_key.0 == *key.as_sec1() => {
             return Ok(offered.offer.clone());
         }
@@ -311,6 +323,7 @@ fn new_device(
         attempts: Attempts::default(),
         wrong_codes: 0,
         activation: outer.to_owned(),
+        activation_id: Some(found.id),
         created_at: s.now,
         rollback_noticed: false,
         due_at: None,
@@ -329,13 +342,14 @@ fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Resu
     }
     let quarantine_s = i64::from(profile_named(s, &found.channel)?.quarantine_s);
     phone.confirm(s.now, quarantine_s)?;
-    if let Some(case_id) = found.case_id
-        && let Some(open) = case::load(&mut s.rows, case_id)?
-    {
+    let Some(case_id) = found.case_id else {
+        return Ok(());
+    };
+    if let Some(open) = case::load(&mut s.rows, case_id)? {
         let mut enrolled = open.try_map(|case| case.enrol(found.id))?;
         s.rows.update(&mut enrolled)?;
     }
-    Ok(())
+    lift::proofed(s, found.subject_id)
 }
 
 /// An activation as the operator sees it.
@@ -427,6 +441,8 @@ fn view_of(s: &mut Scope<'_, '_>, found: &Activation, refused: Option<Fault>) ->
     };
     let state = if found.is_overdue(s.now) {
         "expired"
+    } else if is_unsigned(s, found)? {
+        "unsigned"
     } else {
         found.state.as_str()
     };
@@ -439,6 +455,15 @@ fn view_of(s: &mut Scope<'_, '_>, found: &Activation, refused: Option<Fault>) ->
         device,
         refused,
     })
+}
+
+/// Whether the challenge that asked for the clerk's signature ended without one.
+fn is_unsigned(s: &mut Scope<'_, '_>, found: &Activation) -> Result<bool> {
+    let (State::AwaitingSignature, Some(signature)) = (&found.state, &found.signature) else {
+        return Ok(false);
+    };
+    let asked = challenge::load(&mut s.rows, signature.challenge_id)?;
+    Ok(!asked.is_some_and(|asked| asked.is_open(s.now)))
 }
 
 fn keys_digest(claims: &ActivationKey) -> [u8; 32] {

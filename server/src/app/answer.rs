@@ -4,9 +4,9 @@
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::{self, Verified};
-use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
+use paraphe_proto::statements::{self, Approval, Enrolment, Refusal, RefusalDecision};
 
-use super::{Scope, challenge, lift};
+use super::{Scope, challenge, enrolment, lift};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::Device;
 use crate::domain::digest::sha256;
@@ -31,16 +31,24 @@ pub struct Outcome {
     pub refused: Option<Fault>,
 }
 
+/// What the approval key signed; the signatures were checked before.
+pub struct Signed {
+    /// The approval.
+    pub approval: Verified<Approval>,
+    /// The enrolment, where the challenge asks a clerk to sign one.
+    pub enrolment: Option<Verified<Enrolment>>,
+}
+
 /// `Answer`. The proof and the approval's signature were checked before.
 ///
 /// # Errors
-/// `approval.mismatch`, `evaluation.stale`, `device.*`, `challenge.not_found`; nothing is stored then. A right PIN whose challenge
+/// `approval.mismatch`, `enrolment.mismatch`, `evaluation.stale`, `device.*`, `challenge.not_found`; nothing is stored then. A right PIN whose challenge
 /// has ended is credited: the fault is in [`Outcome::refused`].
 pub fn answer(
     s: &mut Scope<'_, '_>,
     device_id: DeviceId,
     id: ChallengeId,
-    approval: &Verified<Approval>,
+    signed: &Signed,
 ) -> Result<Outcome> {
     let limits = s.facts.attempt_limits();
     let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
@@ -48,7 +56,7 @@ pub fn answer(
     };
     phone.settle(s.now, &limits);
     let challenge = challenge::of_device(s, device_id, id)?;
-    let claims = approval.claims();
+    let claims = signed.approval.claims();
     if claims.challenge_sha256.0 != sha256(&challenge.statement)
         || claims.device_id != device_id
         || claims.epoch != phone.epoch
@@ -69,6 +77,7 @@ pub fn answer(
         });
     }
     phone.require_active()?;
+    enrolment::require_bound(s, &challenge, claims, signed.enrolment.as_ref())?;
     phone.attempts = phone
         .attempts
         .clone()
@@ -80,37 +89,40 @@ pub fn answer(
     }
     s.save_device(&mut phone)?;
     let attempts_left = phone.attempts.left(s.now, &limits);
-    if let Err(refused) = open {
-        return Ok(Outcome {
-            challenge: challenge.record,
-            attempts_left,
-            also_ended: Vec::new(),
-            refused: Some(refused),
-        });
-    }
-    let challenge = if right_code {
-        approve(s, challenge, &phone, approval)?
-    } else {
-        let state = State::Failed {
-            at: s.now,
-            approval: Some(approval.compact().to_owned()),
-        };
-        challenge::conclude(s, challenge, state, &device_id.to_string())?
-    };
-    Ok(Outcome {
+    let credited = |challenge: Stored<Challenge>, refused| Outcome {
         challenge: challenge.record,
         attempts_left,
         also_ended: Vec::new(),
-        refused: None,
-    })
+        refused,
+    };
+    if let Err(refused) = open {
+        return Ok(credited(challenge, Some(refused)));
+    }
+    if !right_code {
+        return Ok(credited(fail(s, challenge, signed)?, None));
+    }
+    if let Err(refused) = enrolment::require_signable(s, &challenge.purpose) {
+        return Ok(credited(fail(s, challenge, signed)?, Some(refused)));
+    }
+    Ok(credited(approve(s, challenge, &phone, signed)?, None))
+}
+
+fn fail(s: &mut Scope<'_, '_>, challenge: Stored<Challenge>, signed: &Signed) -> Result<Stored<Challenge>> {
+    let state = State::Failed {
+        at: s.now,
+        approval: Some(signed.approval.compact().to_owned()),
+    };
+    let actor = challenge.device_id.to_string();
+    challenge::conclude(s, challenge, state, &actor)
 }
 
 fn approve(
     s: &mut Scope<'_, '_>,
     challenge: Stored<Challenge>,
     phone: &Device,
-    approval: &Verified<Approval>,
+    signed: &Signed,
 ) -> Result<Stored<Challenge>> {
+    let approval = &signed.approval;
     let assertion_expires_at = s.now.plus_s(ASSERTION_LIFETIME_S);
     let assertion = mint(s, &challenge, phone, approval)?;
     let state = State::Approved {
@@ -120,8 +132,14 @@ fn approve(
         assertion_expires_at,
     };
     let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
-    if let Purpose::Lift { relying_party_id } = &challenge.purpose {
-        lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
+    match (&challenge.purpose, &signed.enrolment) {
+        (Purpose::Lift { relying_party_id }, _) => {
+            lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
+        }
+        (Purpose::Enrol { activation_id, .. }, Some(statement)) => {
+            enrolment::sign(s, *activation_id, statement)?;
+        }
+        _ => {}
     }
     Ok(challenge)
 }

@@ -1,14 +1,17 @@
 //! Enrolment cases: open, record evidence, countersign, issue the activation (protocol.md section 5).
 
+use paraphe_proto::activation::ActivationSecret;
 use paraphe_proto::ids::{CaseId, OperatorId, SubjectId};
 
-use super::activation::{self, Issued};
-use super::{Scope, pairwise};
+use super::activation::{self, Issue, Issued};
+use super::{Scope, enrolment, pairwise};
 use crate::config::{ChannelName, EvidenceCheck};
 use crate::domain::case::{Case, Evidence, State};
+use crate::domain::challenge::Challenge;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::mrz;
+use crate::domain::operator::Operator;
 use crate::domain::subject::{StoredIdentity, Subject};
 use crate::store::record::Stored;
 use crate::store::{case, device};
@@ -135,12 +138,12 @@ pub fn countersign(s: &mut Scope<'_, '_>, by: OperatorId, id: CaseId) -> Result<
     Ok(signed.record)
 }
 
-/// `IssueActivation`.
+/// `IssueActivation`: the secret, and the challenge on the clerk's phone that makes it good.
 ///
 /// # Errors
-/// `case.*`, `subject.already_enrolled`.
-pub fn issue(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Issued> {
-    let found = of_clerk(s, clerk, id)?;
+/// `case.*`, `subject.already_enrolled`, `operator.no_phone`, `enrolment.too_many`.
+pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId) -> Result<(Issued, Challenge)> {
+    let found = of_clerk(s, clerk.id, id)?;
     let evidence = found.issuable()?;
     let identity = PivotIdentity::parse(
         &evidence.family_name,
@@ -160,10 +163,21 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: OperatorId, id: CaseId) -> Result<Iss
         return fault::ALREADY_ENROLLED.broken();
     }
     let channel = ChannelName::from_name(&found.channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?;
-    let issued = activation::issue(s, subject_id, Some(id), channel, &clerk.to_string())?;
+    let profile = s.facts.config.channels.profile(channel);
+    let acr = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?.acr;
+    let secret = ActivationSecret::random(&mut s.rng());
+    let (asked, signature) = enrolment::ask(s, clerk, &found, evidence, secret.activation_id(), acr)?;
+    let issue = Issue {
+        subject_id,
+        case_id: Some(id),
+        channel,
+        issued_by: &clerk.id.to_string(),
+        signature: Some(signature),
+    };
+    let issued = activation::issue(s, secret, issue)?;
     let mut out = found.try_map(|case| case.issue(issued.id, subject_id))?;
     s.rows.update(&mut out)?;
-    Ok(issued)
+    Ok((issued, asked))
 }
 
 /// The subject behind an identity: the same birthplace or the same document makes the same person; a name and a birth date alone

@@ -1,16 +1,13 @@
 //! `Companion.Lift`: a person lifts a block or a freeze by an approval with PIN; support never can (protocol.md section 6).
 
-use std::collections::BTreeMap;
-
 use paraphe_proto::ids::{DeviceId, SubjectId};
 
-use super::raise::{Raise, raise};
-use super::{Scope, pairwise};
-use crate::domain::catalogue::ParameterValue;
+use super::Scope;
+use super::own::{Own, Quota, raise_own, require_quota};
 use crate::domain::challenge::{Challenge, Purpose};
-use crate::domain::fault::{self, Fault, Result};
+use crate::domain::fault::{self, Result};
 use crate::domain::relying_party::DAEMON;
-use crate::store::{challenge, device, relying_party, subject};
+use crate::store::{device, relying_party, subject};
 
 /// Actions of the built-in catalogue.
 const ONE: &str = "paraphe.lift";
@@ -29,51 +26,50 @@ pub fn lift(s: &mut Scope<'_, '_>, device_id: DeviceId, relying_party_id: Option
     let blocks = subject::blocks(&mut s.rows, phone.subject_id)?;
     let frozen =
         subject::load(&mut s.rows, phone.subject_id)?.is_some_and(|person| person.frozen_at.is_some());
-    let (id, parameters) = match relying_party_id {
+    let (action, name) = match relying_party_id {
         Some(id) if blocks.iter().any(|block| block.relying_party_id == id) => {
             let party = relying_party::load(&mut s.rows, id)?;
-            let name = party.map_or(id.to_owned(), |party| party.display_name.clone());
             (
                 ONE,
-                BTreeMap::from([("what".to_owned(), ParameterValue::Text(name))]),
+                Some(party.map_or(id.to_owned(), |party| party.display_name.clone())),
             )
         }
-        None if frozen || !blocks.is_empty() => (EVERYTHING, BTreeMap::new()),
+        None if frozen || !blocks.is_empty() => (EVERYTHING, None),
         _ => return fault::LIFT_NOTHING.broken(),
     };
-    let recent = s.now.plus_s(-600);
-    let count = challenge::count_since(&mut s.rows, phone.subject_id, recent, Some(DAEMON))?;
-    if count >= i64::from(s.facts.config.operators.requests_per_10_min) {
-        return Err(fault::REQUESTS_EXHAUSTED.fault().retry_after(600));
-    }
-    let facts = s.facts;
-    let action = facts
-        .catalogue
-        .action(id)
-        .ok_or_else(|| Fault::internal("no built-in lift action"))?;
-    let name = pairwise::name_at(s, DAEMON, phone.subject_id)?;
-    let key = paraphe_proto::encoding::base64url(&s.random::<16>());
-    raise(
+    let figures = &s.facts.config.operators;
+    let quota = Quota {
+        per_10_min: figures.requests_per_10_min,
+        per_day: figures.requests_per_day,
+    };
+    require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
+    raise_own(
         s,
-        Raise {
+        Own {
             relying_party_id: DAEMON,
-            display_name: "Paraphe",
-            subject_id: phone.subject_id,
-            subject: name,
-            device_id,
             action,
-            parameters: &parameters,
-            locale: "fr",
-            lifetime_s: action.lifetime().default_s,
-            match_code: false,
-            idempotency_key: key,
-            content: [0; 32],
-            quiet: false,
+            subject_id: phone.subject_id,
+            device_id,
+            parameters: name.iter().map(|name| ("what", name.as_str())).collect(),
+            lifetime_s: None,
             purpose: Purpose::Lift {
                 relying_party_id: relying_party_id.map(str::to_owned),
             },
+            enrolment: None,
         },
     )
+}
+
+/// A new proofing lifts what the person had blocked before, like an approval with PIN.
+///
+/// # Errors
+/// Those of the store.
+pub fn proofed(s: &mut Scope<'_, '_>, subject_id: SubjectId) -> Result<()> {
+    let frozen = subject::load(&mut s.rows, subject_id)?.is_some_and(|person| person.frozen_at.is_some());
+    if frozen || !subject::blocks(&mut s.rows, subject_id)?.is_empty() {
+        apply(s, subject_id, None)?;
+    }
+    Ok(())
 }
 
 /// Lifts, once the challenge is approved.

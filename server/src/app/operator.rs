@@ -1,17 +1,22 @@
 //! Operators and terminals, managed by administrators.
 
+use paraphe_proto::activation::ActivationSecret;
 use paraphe_proto::ids::{OperatorId, SubjectId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::time::Timestamp;
 
 use super::Scope;
-use super::activation::{self, Issued};
+use super::activation::{self, Issue, Issued};
+use super::request::phone_for;
 use crate::config::ChannelName;
+use crate::domain::device::Device;
 use crate::domain::fault::{self, Fault, Result};
+use crate::domain::level::Acr;
 use crate::domain::operator::{Credential, Operator, OperatorRole, Terminal};
 use crate::domain::secret::Bytes;
 use crate::domain::subject::Subject;
-use crate::store::operator;
+use crate::store::record::Stored;
+use crate::store::{operator, subject};
 
 /// Creates an operator who signs in with a phone, and the activation of that phone.
 ///
@@ -35,7 +40,18 @@ pub fn create(
         created_at,
     })?;
     let operator = insert(s, actor, name, roles, Credential::Phone { subject_id })?;
-    let issued = activation::issue(s, subject_id, None, channel, actor)?;
+    let secret = ActivationSecret::random(&mut s.rng());
+    let issued = activation::issue(
+        s,
+        secret,
+        Issue {
+            subject_id,
+            case_id: None,
+            channel,
+            issued_by: actor,
+            signature: None,
+        },
+    )?;
     Ok((operator, issued))
 }
 
@@ -100,6 +116,19 @@ fn require_new(s: &mut Scope<'_, '_>, name: &str, roles: &[OperatorRole]) -> Res
         return Err(fault::OPERATOR_EXISTS.fault().on("name"));
     }
     Ok(())
+}
+
+/// The operator's own active phone at this level; a service account has none.
+///
+/// # Errors
+/// Those of the store.
+pub fn phone_of(s: &mut Scope<'_, '_>, operator: &Operator, acr: Acr) -> Result<Option<Stored<Device>>> {
+    let Credential::Phone { subject_id } = operator.credential else {
+        return Ok(None);
+    };
+    let person =
+        subject::load(&mut s.rows, subject_id)?.ok_or_else(|| Fault::internal("operator without subject"))?;
+    phone_for(s, &person, acr)
 }
 
 /// All operators, by name.

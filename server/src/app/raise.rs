@@ -1,6 +1,6 @@
 //! Raising one challenge on one phone: render, sign, store (protocol.md sections 3 and 6).
 //!
-//! Called by `request` for backends, by `session` and `lift` for the daemon itself.
+//! Called by `request` for backends, by `own` for the daemon itself.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +47,8 @@ pub struct Raise<'a> {
     pub quiet: bool,
     /// What an approval sets in motion.
     pub purpose: Purpose,
+    /// What the phone signs a statement of its own over, besides the approval.
+    pub enrolment: Option<statements::Enrolled>,
 }
 
 /// Renders, signs and stores.
@@ -135,6 +137,7 @@ fn claims(
                 .collect(),
         },
         match_rule: statements::MatchRule { mode, digits },
+        enrolment: raise.enrolment.clone(),
         nonce: B64(s.random()),
         iat: s.now,
         exp: s.now.plus_s(raise.lifetime_s),

@@ -1,23 +1,22 @@
 //! Relying parties and what auditors read: the audit trail and the statements behind a verdict.
 
-use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
+use paraphe_proto::ids::{ActivationId, ChallengeId, RelyingPartyId};
 
 use super::Scope;
 use crate::domain::challenge::{Challenge, State};
 use crate::domain::fault::{self, Fault, Result};
-use crate::domain::relying_party::{DAEMON, RelyingParty};
+use crate::domain::relying_party::{RelyingParty, is_own};
 use crate::domain::text::PlainText;
 use crate::store::audit::{self, Entry};
-use crate::store::{challenge, device, meta, relying_party};
+use crate::store::{activation, challenge, device, meta, relying_party};
 
 /// Registers a relying party that was decoded and checked.
 ///
 /// # Errors
 /// `relying_party.exists`, `action.unknown`, `field.invalid`.
 pub fn register(s: &mut Scope<'_, '_>, actor: &str, party: &RelyingParty) -> Result<RelyingParty> {
-    if party.id.parse::<RelyingPartyId>().is_err() || party.id == DAEMON || party.id.starts_with("opr") {
-        let allowed =
-            "It must be 2 to 32 characters of a-z 0-9 -, neither `paraphe` nor beginning with `opr`.";
+    if party.id.parse::<RelyingPartyId>().is_err() || is_own(&party.id) || party.id.starts_with("opr") {
+        let allowed = "It must be 2 to 32 characters of a-z 0-9 -, neither `paraphe` nor `paraphe-desk` nor beginning with `opr`.";
         return Err(Fault::field("relying_party_id", allowed));
     }
     PlainText::parse(&party.display_name, 64).map_err(|error| {
@@ -85,6 +84,18 @@ pub struct Statements {
     pub activation: String,
     /// All key sets, in order.
     pub key_sets: Vec<String>,
+    /// How that device came to be enrolled, where a clerk signed for it.
+    pub enrolment: Option<SignedEnrolment>,
+}
+
+/// A clerk's signature under an enrolment, each a compact JWS.
+pub struct SignedEnrolment {
+    /// The challenge that the clerk's phone showed.
+    pub challenge: String,
+    /// The enrolment statement.
+    pub enrolment: String,
+    /// The activation statement of the clerk's phone.
+    pub activation: String,
 }
 
 /// `GetStatements`.
@@ -97,13 +108,34 @@ pub fn statements(s: &mut Scope<'_, '_>, actor: &str, id: ChallengeId) -> Result
     let phone = device::load(&mut s.rows, found.device_id)?;
     let key_sets = meta::key_sets_after(&mut s.rows, 0)?;
     s.audit(actor, "get_statements", id, "ok")?;
-    let activation = match found.state {
-        State::Pending => String::new(),
-        _ => phone.map(|phone| phone.activation.clone()).unwrap_or_default(),
+    let answered = phone.filter(|_| !matches!(found.state, State::Pending));
+    let enrolment = match answered.as_ref().and_then(|phone| phone.activation_id) {
+        Some(id) => signed_enrolment(s, id)?,
+        None => None,
     };
     Ok(Statements {
         challenge: found.record,
-        activation,
+        activation: answered.map(|phone| phone.activation.clone()).unwrap_or_default(),
         key_sets,
+        enrolment,
     })
+}
+
+fn signed_enrolment(s: &mut Scope<'_, '_>, id: ActivationId) -> Result<Option<SignedEnrolment>> {
+    let found = activation::load(&mut s.rows, id)?;
+    let Some(signature) = found.and_then(|found| found.record.signature) else {
+        return Ok(None);
+    };
+    let Some(enrolment) = signature.statement else {
+        return Ok(None);
+    };
+    let Some(asked) = challenge::load(&mut s.rows, signature.challenge_id)? else {
+        return Ok(None);
+    };
+    let clerk = device::load(&mut s.rows, asked.device_id)?;
+    Ok(Some(SignedEnrolment {
+        challenge: asked.statement.clone(),
+        enrolment,
+        activation: clerk.map(|phone| phone.activation.clone()).unwrap_or_default(),
+    }))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use paraphe_proto::ids::PairwiseSubject;
 
+use super::own::{Quota, require_quota};
 use super::pairwise::{self, Person};
 use super::raise::{Raise, is_quiet, raise};
 use super::{Scope, challenge as concluding};
@@ -134,7 +135,19 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
     let Some(phone) = phone_for(s, &person, action.acr())? else {
         return fault::ENROLMENT_REQUIRED.broken();
     };
-    require_quota(s, &person, &cmd.relying_party.id)?;
+    let step_up = &facts.config.step_up;
+    let quota = Quota {
+        per_10_min: step_up.requests_per_10_min,
+        per_day: step_up.requests_per_day,
+    };
+    require_quota(
+        s,
+        person.id,
+        &cmd.relying_party.id,
+        quota,
+        fault::REQUESTS_EXHAUSTED,
+    )
+    .map_err(|fault| fault.on("subject"))?;
     if action.is_transaction() {
         supersede(s, &phone, &cmd.relying_party.id)?;
     }
@@ -156,6 +169,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
             content: cmd.content,
             quiet,
             purpose: Purpose::StepUp,
+            enrolment: None,
         },
     )?;
     tracing::debug!(challenge_id = %challenge.id, locale = %cmd.locale, issuer = facts.issuer(), "challenge raised");
@@ -213,24 +227,6 @@ pub fn phone_for(
         phone.settle(now, &limits);
         (phone.require_active().is_ok() && phone.acr >= acr).then_some(phone)
     }))
-}
-
-fn require_quota(s: &mut Scope<'_, '_>, person: &Stored<Subject>, relying_party_id: &str) -> Result<()> {
-    let step_up = &s.facts.config.step_up;
-    let quotas = [
-        (600, step_up.requests_per_10_min),
-        (86_400, step_up.requests_per_day),
-    ];
-    for (window_s, most) in quotas {
-        let since = s.now.plus_s(-window_s);
-        let count = challenge::count_since(&mut s.rows, person.id, since, Some(relying_party_id))?;
-        if count >= i64::from(most) {
-            let oldest = challenge::oldest_since(&mut s.rows, person.id, since, relying_party_id)?;
-            let wait = oldest.map_or(window_s, |at| window_s.saturating_sub(s.now.since_s(at)));
-            return Err(fault::REQUESTS_EXHAUSTED.fault().on("subject").retry_after(wait));
-        }
-    }
-    Ok(())
 }
 
 fn supersede(s: &mut Scope<'_, '_>, phone: &Stored<Device>, relying_party_id: &str) -> Result<()> {

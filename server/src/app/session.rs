@@ -1,20 +1,18 @@
 //! Operator sessions: a login is a challenge on the operator's own phone, the token is bound to the terminal's key
 //! (protocol.md section 1).
 
-use std::collections::BTreeMap;
-
 use paraphe_proto::encoding::{base64url, hex};
 use paraphe_proto::ids::{ChallengeId, OperatorId};
 
-use super::raise::{Raise, raise};
-use super::request::phone_for;
-use super::{Scope, pairwise};
-use crate::domain::catalogue::ParameterValue;
+use super::Scope;
+use super::operator::phone_of;
+use super::own::{Own, Quota, raise_own, require_quota};
 use crate::domain::challenge::{Challenge, Purpose, State};
-use crate::domain::fault::{self, Fault, Result};
-use crate::domain::operator::{Credential, Operator, Session};
+use crate::domain::fault::{self, Result};
+use crate::domain::level::Acr;
+use crate::domain::operator::{Operator, Session};
 use crate::domain::relying_party::DAEMON;
-use crate::store::{challenge, operator, subject};
+use crate::store::{challenge, operator};
 
 /// Action of the built-in catalogue.
 const ACTION: &str = "paraphe.login";
@@ -31,60 +29,31 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
     let Some(operator) = operator::by_name(&mut s.rows, name)? else {
         return fault::UNAUTHENTICATED.broken();
     };
-    let Credential::Phone { subject_id } = operator.credential else {
-        return fault::UNAUTHENTICATED.broken();
-    };
-    let facts = s.facts;
-    let action = facts
-        .catalogue
-        .action(ACTION)
-        .ok_or_else(|| Fault::internal("no built-in login action"))?;
-    let person =
-        subject::load(&mut s.rows, subject_id)?.ok_or_else(|| Fault::internal("operator without subject"))?;
-    let phone = phone_for(s, &person, action.acr())?;
+    let phone = phone_of(s, &operator, Acr::Eidas1)?;
     let Some(phone) = phone.filter(|_| !operator.disabled) else {
         return fault::UNAUTHENTICATED.broken();
     };
-    let limits = &facts.config.operators;
-    for (window_s, most) in [
-        (600, limits.requests_per_10_min),
-        (86_400, limits.requests_per_day),
-    ] {
-        let since = s.now.plus_s(-window_s);
-        if challenge::count_since(&mut s.rows, subject_id, since, Some(DAEMON))? >= i64::from(most) {
-            return Err(fault::LOGIN_EXHAUSTED.fault().retry_after(window_s));
-        }
-    }
-    let subject = pairwise::name_at(s, DAEMON, subject_id)?;
-    let idempotency_key = base64url(&s.random::<16>());
-    let purpose = Purpose::Login {
-        operator_id: operator.id,
-        terminal: terminal.thumbprint.clone(),
-        redeemed: false,
+    let figures = &s.facts.config.operators;
+    let quota = Quota {
+        per_10_min: figures.requests_per_10_min,
+        per_day: figures.requests_per_day,
     };
-    raise(
+    require_quota(s, phone.subject_id, DAEMON, quota, fault::LOGIN_EXHAUSTED)?;
+    raise_own(
         s,
-        Raise {
+        Own {
             relying_party_id: DAEMON,
-            display_name: "Paraphe",
-            subject_id,
-            subject,
+            action: ACTION,
+            subject_id: phone.subject_id,
             device_id: phone.id,
-            action,
-            parameters: &BTreeMap::from([
-                ("operator".to_owned(), ParameterValue::Text(operator.name.clone())),
-                (
-                    "terminal".to_owned(),
-                    ParameterValue::Text(terminal.label.clone()),
-                ),
-            ]),
-            locale: "fr",
-            lifetime_s: i64::from(limits.login_lifetime_s),
-            match_code: true,
-            idempotency_key,
-            content: [0; 32],
-            quiet: false,
-            purpose,
+            parameters: vec![("operator", &operator.name), ("terminal", &terminal.label)],
+            lifetime_s: Some(i64::from(figures.login_lifetime_s)),
+            purpose: Purpose::Login {
+                operator_id: operator.id,
+                terminal: terminal.thumbprint.clone(),
+                redeemed: false,
+            },
+            enrolment: None,
         },
     )
 }

@@ -173,6 +173,34 @@ pub struct Operators {
     /// Life of a login challenge, 30 to 600 s. Default 120 s.
     #[serde(deserialize_with = "between::<30, 600, _, _>")]
     pub login_lifetime_s: u32,
+    /// Enrolments that one clerk may begin in 10 minutes, 1 to 1,000. Default 30.
+    #[serde(deserialize_with = "between::<1, 1_000, _, _>")]
+    pub enrolments_per_10_min: u32,
+    /// Enrolments that one clerk may begin in a day, 1 to 10,000. Default 400.
+    #[serde(deserialize_with = "between::<1, 10_000, _, _>")]
+    pub enrolments_per_day: u32,
+    /// Language of what the daemon itself asks to confirm. Default `fr`.
+    pub locale: OwnLocale,
+}
+
+/// The languages of the built-in catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnLocale {
+    /// French.
+    Fr,
+    /// English.
+    En,
+}
+
+impl OwnLocale {
+    /// BCP 47.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fr => "fr",
+            Self::En => "en",
+        }
+    }
 }
 
 impl Default for Operators {
@@ -181,6 +209,9 @@ impl Default for Operators {
             requests_per_10_min: 10,
             requests_per_day: 60,
             login_lifetime_s: 120,
+            enrolments_per_10_min: 30,
+            enrolments_per_day: 400,
+            locale: OwnLocale::Fr,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Called by `app::activation`. Invariant: a secret activates at most one possession key; the OPRF key is drawn anew for every
 //! other element; three wrong confirmations end it.
 
-use paraphe_proto::ids::{ActivationId, CaseId, DeviceId, SubjectId};
+use paraphe_proto::ids::{ActivationId, CaseId, ChallengeId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +37,22 @@ pub struct Evaluated {
     pub element: Bytes<32>,
 }
 
+/// The clerk's signature under the enrolment of a person.
+#[derive(Serialize, Deserialize)]
+pub struct Signature {
+    /// The challenge on the clerk's phone that asks for it.
+    pub challenge_id: ChallengeId,
+    /// Salt of the digests of person and evidence.
+    pub salt: Bytes<32>,
+    /// `paraphe-enrolment+jwt`, once it was given.
+    pub statement: Option<String>,
+}
+
 /// Where an activation is.
 #[derive(Serialize, Deserialize)]
 pub enum State {
+    /// The secret was drawn; the clerk has not signed the enrolment yet.
+    AwaitingSignature,
     /// The secret was handed out.
     Issued,
     /// A phone proved the secret.
@@ -83,6 +96,7 @@ impl State {
     /// The name in the database and on the wire.
     pub fn as_str(&self) -> &'static str {
         match self {
+            Self::AwaitingSignature => "awaiting_signature",
             Self::Issued => "issued",
             Self::Begun { .. } => "begun",
             Self::AwaitingConfirmation { .. } => "awaiting_confirmation",
@@ -112,6 +126,9 @@ pub struct Activation {
     pub mac_key: Secret<32>,
     /// Wrong confirmations so far.
     pub wrong_digits: u32,
+    /// The clerk's signature; `None` for an operator's phone, and for what was issued before signatures were asked for.
+    #[serde(default)]
+    pub signature: Option<Signature>,
     /// Where it is.
     pub state: State,
 }
@@ -134,7 +151,10 @@ impl Activation {
         now >= self.expires_at
             && matches!(
                 self.state,
-                State::Issued | State::Begun { .. } | State::AwaitingConfirmation { .. }
+                State::AwaitingSignature
+                    | State::Issued
+                    | State::Begun { .. }
+                    | State::AwaitingConfirmation { .. }
             )
     }
 
@@ -145,7 +165,7 @@ impl Activation {
                 Some(*device_id)
             }
             State::Begun { offered, .. } => Some(offered.device_id),
-            State::Issued | State::Revoked | State::Expired => None,
+            State::AwaitingSignature | State::Issued | State::Revoked | State::Expired => None,
         }
     }
 
@@ -156,8 +176,21 @@ impl Activation {
             State::AwaitingConfirmation { possession_key, .. } | State::Confirmed { possession_key, .. } => {
                 Some(&possession_key.0)
             }
-            State::Issued | State::Revoked | State::Expired => None,
+            State::AwaitingSignature | State::Issued | State::Revoked | State::Expired => None,
         }
+    }
+
+    /// The clerk has signed: the secret may be used.
+    ///
+    /// # Errors
+    /// `activation.state`.
+    pub fn sign(mut self, statement: String) -> Result<Self> {
+        match (&self.state, &mut self.signature) {
+            (State::AwaitingSignature, Some(signature)) => signature.statement = Some(statement),
+            _ => return fault::ACTIVATION_STATE.broken(),
+        }
+        self.state = State::Issued;
+        Ok(self)
     }
 
     /// Notes wrong digits; the third time the activation is revoked.

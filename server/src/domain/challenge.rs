@@ -3,7 +3,7 @@
 //! Called by `app::request`, `app::unlock`, `app::answer` and `app::expiry`. Invariant: only `Pending` has transitions, each of
 //! which takes the challenge and gives back one in a final state.
 
-use paraphe_proto::ids::{ChallengeId, DeviceId, OperatorId, PairwiseSubject, SubjectId};
+use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId, OperatorId, PairwiseSubject, SubjectId};
 use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,13 @@ pub enum Purpose {
     Lift {
         /// The relying party; `None` for everything.
         relying_party_id: Option<String>,
+    },
+    /// A clerk signs an enrolment.
+    Enrol {
+        /// Who.
+        operator_id: OperatorId,
+        /// The activation that is good once it is signed.
+        activation_id: ActivationId,
     },
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Called by `app::activation`, `app::unlock` and `app::answer`. Invariant: a locked or revoked device holds no OPRF key.
 
-use paraphe_proto::ids::{DeviceId, SubjectId};
+use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,9 @@ pub struct Device {
     pub wrong_codes: u32,
     /// The activation statement, compact JWS.
     pub activation: String,
+    /// The activation that made it; `None` in rows of before enrolments were signed.
+    #[serde(default)]
+    pub activation_id: Option<ActivationId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The phone has seen later evaluations than the store knew: it approves nothing any more.
@@ -215,6 +218,7 @@ mod tests {
             attempts: Attempts::default(),
             wrong_codes: 0,
             activation: String::new(),
+            activation_id: None,
             created_at: at(0),
             rollback_noticed: false,
             due_at: None,

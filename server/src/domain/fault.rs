@@ -107,9 +107,13 @@ rules! {
     ACTIVATION_REVOKED = "activation.revoked", Precondition, "The activation was revoked: issue a new one.";
     ACTIVATION_STATE = "activation.state", Precondition, "The activation is at another step.";
     ACTIVATION_MISMATCH = "activation.mismatch", Invalid, "The activation statement is not bound to the offer and the keys.";
+    ACTIVATION_UNSIGNED = "activation.unsigned", Precondition, "The clerk has not signed this enrolment on their own phone yet.";
+    ENROLMENT_MISMATCH = "enrolment.mismatch", Invalid, "The enrolment statement is missing, not asked for, or not bound to this challenge.";
+    ENROLMENTS_EXHAUSTED = "enrolment.too_many", Exhausted, "Too many enrolments were begun: wait.";
     SAS_WRONG = "activation.digits_wrong", Invalid, "The six digits are not those that the phone shows: compare and type them again.";
 
     OPERATOR_NOT_FOUND = "operator.not_found", NotFound, "There is no such operator.";
+    OPERATOR_NO_PHONE = "operator.no_phone", Precondition, "An enrolment is signed on the clerk's own phone: this operator has no active one.";
     OPERATOR_EXISTS = "operator.exists", Exists, "An operator of this name exists already.";
     OPERATOR_LAST = "operator.last_administrator", Precondition, "The last active administrator cannot be disabled.";
     LOGIN_EXHAUSTED = "login.too_many", Exhausted, "Too many logins were begun: wait.";

@@ -53,6 +53,13 @@ pub struct Operator {
     pub created_at: Timestamp,
 }
 
+impl Operator {
+    /// Whether it may enrol people now.
+    pub fn may_enrol(&self) -> bool {
+        !self.disabled && self.roles.contains(&OperatorRole::Clerk)
+    }
+}
+
 /// A terminal on which operators may sign in.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Terminal {

@@ -7,6 +7,13 @@ use super::secret::Bytes;
 
 /// The daemon as its own relying party: operator logins and lifts.
 pub const DAEMON: &str = "paraphe";
+/// The daemon where clerks sign enrolments: apart from [`DAEMON`], so that a busy counter spends no login quota.
+pub const DESK: &str = "paraphe-desk";
+
+/// Whether an id belongs to the daemon itself.
+pub fn is_own(id: &str) -> bool {
+    id == DAEMON || id == DESK
+}
 
 /// A relying party as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
@@ -31,8 +38,8 @@ impl RelyingParty {
     /// Whether it may ask for `action`. Only the daemon asks for `paraphe.*`.
     pub fn may_ask(&self, action: &str) -> bool {
         if action.starts_with("paraphe.") {
-            return self.id == DAEMON;
+            return is_own(&self.id);
         }
-        self.id != DAEMON && (self.actions.is_empty() || self.actions.iter().any(|allowed| allowed == action))
+        !is_own(&self.id) && (self.actions.is_empty() || self.actions.iter().any(|allowed| allowed == action))
     }
 }

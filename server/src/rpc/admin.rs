@@ -57,7 +57,7 @@ impl Admin for AdminService {
             .await?;
         Ok(Response::new(v1::CreateOperatorResponse {
             operator: Some(encode::operator(&made)),
-            activation: Some(encode::issued(issued)),
+            activation: Some(encode::issued(issued, None)),
         }))
     }
 
@@ -223,6 +223,11 @@ impl Admin for AdminService {
             activation: found.activation,
             key_sets: found.key_sets,
             root_jwk: serde_json::to_string(&root).map_err(Fault::internal)?,
+            enrolment: found.enrolment.map(|signed| v1::EnrolmentStatements {
+                challenge: signed.challenge,
+                enrolment: signed.enrolment,
+                activation: signed.activation,
+            }),
             ..Default::default()
         };
         match found.challenge.state {

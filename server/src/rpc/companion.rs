@@ -7,7 +7,7 @@ use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
 use paraphe_proto::oprf::{BlindedElement, OprfKey};
-use paraphe_proto::statements::{self, Approval, EvaluationContext, Refusal};
+use paraphe_proto::statements::{self, Approval, Enrolment, EvaluationContext, Refusal};
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::companion_server::Companion;
 use paraphe_proto::v1::{self, SignedRequest};
@@ -284,8 +284,14 @@ impl Companion for CompanionService {
             .ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
         let approval = jws::verify::<Approval>(&proven.body.approval, &key, self.0.daemon.facts.issuer())
             .map_err(|error| statement_refused("approval", error))?;
+        let enrolment = Some(&proven.body.enrolment).filter(|compact| !compact.is_empty());
+        let enrolment = enrolment
+            .map(|compact| jws::verify::<Enrolment>(compact, &key, self.0.daemon.facts.issuer()))
+            .transpose()
+            .map_err(|error| statement_refused("enrolment", error))?;
+        let signed = answer::Signed { approval, enrolment };
         let device_id = proven.device_id;
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, device_id, id, &approval);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, device_id, id, &signed);
         let outcome = self.0.write("answer", now, verb).await?;
         self.0.wake(&outcome.challenge);
         match outcome.refused {

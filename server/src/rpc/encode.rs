@@ -88,12 +88,17 @@ pub fn quarantined_until(state: DeviceState) -> i64 {
 }
 
 /// An activation as the operator is shown it, once.
-pub fn issued(issued: Issued) -> v1::IssueActivationResponse {
+pub fn issued(issued: Issued, asked: Option<&Challenge>) -> v1::IssueActivationResponse {
     v1::IssueActivationResponse {
         activation_id: issued.id.to_string(),
         code: issued.code,
         uri: issued.uri,
         expires_at: issued.expires_at.as_secs(),
+        challenge_id: asked.map(|asked| asked.id.to_string()).unwrap_or_default(),
+        match_code: asked
+            .and_then(|asked| asked.match_code.clone())
+            .unwrap_or_default(),
+        sign_until: asked.map_or(0, |asked| asked.expires_at.as_secs()),
     }
 }
 

@@ -80,15 +80,16 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::IssueActivationRequest>,
     ) -> Result<Response<v1::IssueActivationResponse>, Status> {
-        let clerk = caller::operator(&request)?.0.id;
+        let clerk = caller::operator(&request)?.0;
         let wire = request.into_inner();
-        let (now, id) = (self.0.now()?, case_id(&wire.case_id)?);
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, clerk, id);
-        let issued = self
+        let (now, id, actor) = (self.0.now()?, case_id(&wire.case_id)?, clerk.id.to_string());
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, &clerk, id);
+        let (issued, asked) = self
             .0
-            .operate("issue_activation", clerk.to_string(), wire.case_id, now, verb)
+            .operate("issue_activation", actor, wire.case_id, now, verb)
             .await?;
-        Ok(Response::new(encode::issued(issued)))
+        self.0.wake(&asked);
+        Ok(Response::new(encode::issued(issued, Some(&asked))))
     }
 
     async fn get_activation(

@@ -21,7 +21,7 @@ impl Record for Activation {
     }
 }
 
-const OPEN: &str = "state IN ('issued', 'begun', 'awaiting_confirmation')";
+const OPEN: &str = "state IN ('awaiting_signature', 'issued', 'begun', 'awaiting_confirmation')";
 
 /// One activation.
 pub fn load(rows: &mut Rows<'_, '_>, id: ActivationId) -> Result<Option<Stored<Activation>>, StoreError> {

@@ -16,11 +16,18 @@ pub struct Migration {
 }
 
 /// Every step since the first release.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("migrations/0001_initial.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("migrations/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "signed_enrolment",
+        sql: include_str!("migrations/0002_signed_enrolment.sql"),
+    },
+];
 
 /// The steps after version `found`.
 ///

@@ -4,13 +4,13 @@ use super::*;
 use crate::{
     ids::PairwiseSubject,
     statements::{
-        Activation, ActivationKey, Approval, Assertion, AuthorizationDetail, Evaluation, Freshness, KeySet,
-        Offer, Parameter, Parameters, Proof, Refusal,
+        Activation, ActivationKey, Approval, Assertion, AuthorizationDetail, Enrolment, Evaluation,
+        Freshness, KeySet, Offer, Parameter, Parameters, Proof, Refusal,
     },
 };
 
 /// Claims that may be absent, and objects whose member names are free.
-const OPTIONAL: [&str; 1] = ["attestation"];
+const OPTIONAL: [&str; 2] = ["attestation", "enrolment"];
 const FREE: [&str; 1] = ["parameters"];
 
 fn json(statement: &impl Statement) -> Value {
@@ -119,6 +119,8 @@ fn every_type_accepts_only_its_own_form() {
     accepts_only_its_own_form(&samples::nonce_proof());
     accepts_only_its_own_form(&samples::approval());
     accepts_only_its_own_form(&samples::refusal());
+    accepts_only_its_own_form(&samples::enrolment_challenge());
+    accepts_only_its_own_form(&samples::enrolment());
     accepts_only_its_own_form(&samples::offer());
     accepts_only_its_own_form(&samples::activation());
     accepts_only_its_own_form(&samples::activation_key());
@@ -135,6 +137,7 @@ fn no_statement_passes_for_another_type() {
         Proof::TYP,
         Approval::TYP,
         Refusal::TYP,
+        Enrolment::TYP,
         Offer::TYP,
         Activation::TYP,
         ActivationKey::TYP,

@@ -1,0 +1,101 @@
+//! Challenges that the daemon raises in its own name: logins, enrolments, lifts. They are ordinary challenges, charged alike
+//! (protocol.md section 4, rule 5), with quotas of their own.
+
+use std::collections::BTreeMap;
+
+use paraphe_proto::encoding::base64url;
+use paraphe_proto::ids::{DeviceId, SubjectId};
+use paraphe_proto::statements::Enrolled;
+
+use super::raise::{Raise, raise};
+use super::{Scope, pairwise};
+use crate::domain::catalogue::ParameterValue;
+use crate::domain::challenge::{Challenge, Purpose};
+use crate::domain::fault::{Fault, Result, Rule};
+use crate::store::challenge;
+
+/// One of the daemon's own challenges.
+pub struct Own<'a> {
+    /// [`crate::domain::relying_party::DAEMON`] or `DESK`.
+    pub relying_party_id: &'static str,
+    /// Action of the built-in catalogue.
+    pub action: &'static str,
+    /// Whose phone.
+    pub subject_id: SubjectId,
+    /// Which phone.
+    pub device_id: DeviceId,
+    /// What its template is rendered with.
+    pub parameters: Vec<(&'static str, &'a str)>,
+    /// Seconds it lives; `None` for the action's default.
+    pub lifetime_s: Option<i64>,
+    /// What an approval sets in motion.
+    pub purpose: Purpose,
+    /// What the phone signs besides the approval.
+    pub enrolment: Option<Enrolled>,
+}
+
+/// Raises it; whether a match code is drawn is the action's word.
+///
+/// # Errors
+/// `parameter.refused`; those of the store.
+pub fn raise_own(s: &mut Scope<'_, '_>, own: Own<'_>) -> Result<Challenge> {
+    let facts = s.facts;
+    let action = facts.catalogue.action(own.action);
+    let action = action.ok_or_else(|| Fault::internal(format!("no built-in action {}", own.action)))?;
+    let subject = pairwise::name_at(s, own.relying_party_id, own.subject_id)?;
+    let idempotency_key = base64url(&s.random::<16>());
+    let text = |(name, value): (&str, &str)| (name.to_owned(), ParameterValue::Text(value.to_owned()));
+    let parameters: BTreeMap<_, _> = own.parameters.into_iter().map(text).collect();
+    raise(
+        s,
+        Raise {
+            relying_party_id: own.relying_party_id,
+            display_name: "Paraphe",
+            subject_id: own.subject_id,
+            subject,
+            device_id: own.device_id,
+            action,
+            parameters: &parameters,
+            locale: facts.config.operators.locale.as_str(),
+            lifetime_s: own.lifetime_s.unwrap_or(action.lifetime().default_s),
+            match_code: action.needs_match_code(),
+            idempotency_key,
+            content: [0; 32],
+            quiet: false,
+            purpose: own.purpose,
+            enrolment: own.enrolment,
+        },
+    )
+}
+
+/// How many challenges of one relying party a person may get: in ten minutes, in a day.
+#[derive(Clone, Copy)]
+pub struct Quota {
+    /// In 10 minutes.
+    pub per_10_min: u32,
+    /// In a day.
+    pub per_day: u32,
+}
+
+/// Refuses one challenge too many, with the time until a place becomes free.
+///
+/// # Errors
+/// `rule` with its wait.
+pub fn require_quota(
+    s: &mut Scope<'_, '_>,
+    subject_id: SubjectId,
+    relying_party_id: &str,
+    quota: Quota,
+    rule: &'static Rule,
+) -> Result<()> {
+    for (window_s, most) in [(600, quota.per_10_min), (86_400, quota.per_day)] {
+        let since = s.now.plus_s(-window_s);
+        let count = challenge::count_since(&mut s.rows, subject_id, since, Some(relying_party_id))?;
+        if count >= i64::from(most) {
+            let oldest = challenge::oldest_since(&mut s.rows, subject_id, since, relying_party_id)?;
+            let wait = oldest.map_or(window_s, |at| window_s.saturating_sub(s.now.since_s(at)));
+            return Err(rule.fault().retry_after(wait));
+        }
+    }
+    Ok(())
+}

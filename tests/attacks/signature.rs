@@ -1,0 +1,222 @@
+//! The clerk's own phone signs each enrolment (protocol.md sections 3 and 5): nobody is enrolled by a terminal alone.
+
+use paraphe_companion::protocol::{self, Signed};
+use paraphe_proto::keys::SoftwareKey;
+use paraphe_proto::oprf;
+use paraphe_proto::pin::Pin;
+use paraphe_proto::statements::Evaluation;
+use paraphe_proto::v1::{self, Role};
+use rand_core::OsRng;
+
+use crate::hand::{OPEN, Parts};
+use crate::world::{PIN, WRONG_PIN, World, activate, code, passport};
+
+/// A verified case of the clerk.
+async fn verified(world: &World, family: &str) -> String {
+    let open = v1::OpenCaseRequest {
+        channel: "counter".into(),
+    };
+    let case = world.enrolment().open_case(world.as_clerk(open)).await.unwrap();
+    let case_id = case.into_inner().case_id;
+    let evidence = v1::RecordEvidenceRequest {
+        case_id: case_id.clone(),
+        mrz: passport(family),
+        checks: vec![1, 2],
+        accepted: true,
+        birthplace: String::new(),
+    };
+    let recorded = world.enrolment().record_evidence(world.as_clerk(evidence)).await;
+    recorded.unwrap();
+    case_id
+}
+
+async fn state(world: &World, issued: &v1::IssueActivationResponse) -> String {
+    let get = v1::GetActivationRequest {
+        activation_id: issued.activation_id.clone(),
+    };
+    let found = world.enrolment().get_activation(world.as_clerk(get)).await;
+    found.unwrap().into_inner().state
+}
+
+async fn begin(world: &World, issued: &v1::IssueActivationResponse, name: &str) -> String {
+    let folder = world.daemon.path(&format!("phone-{name}"));
+    let keys = paraphe_companion::SoftwareKeyStore::open(folder.join("keys"), "test/1").unwrap();
+    let invitation = paraphe_companion::Invitation::from_uri(&issued.uri).unwrap();
+    let keys = std::sync::Arc::new(keys);
+    let begun =
+        paraphe_companion::Activation::begin(&folder, keys, invitation, &world.server, &mut OsRng).await;
+    begun
+        .err()
+        .map_or("begun".to_owned(), |error| error.code().to_owned())
+}
+
+async fn shown(world: &World, issued: &v1::IssueActivationResponse) -> paraphe_companion::Shown {
+    let pending = world.clerk.phone.fetch(&world.server).await.unwrap();
+    let mut shown = pending.into_iter().map(|pending| pending.challenge.unwrap());
+    let asked = shown.find(|shown| shown.challenge_id().to_string() == issued.challenge_id);
+    asked.unwrap()
+}
+
+/// The clerk's approval key, opened by one evaluation.
+async fn unlock(world: &World, shown: &paraphe_companion::Shown) -> (SoftwareKey, Evaluation) {
+    let phone = &world.clerk.phone;
+    let (blind, element) = oprf::blind(&Pin::enter(PIN).unwrap(), &mut OsRng).unwrap();
+    let prover = phone.prover().unwrap();
+    let id = shown.challenge_id();
+    let compact = protocol::request_evaluation(&world.server, &prover, id, &element).await;
+    let evaluation: Evaluation = serde_json::from_value(Parts::of(&compact.unwrap()).claims).unwrap();
+    let folder = world.daemon.path("phone-clerk-desk").join("keys");
+    let keys = paraphe_companion::SoftwareKeyStore::open(folder, "test/1").unwrap();
+    let key = protocol::open_approval_key(&phone.record(), &keys, blind, &evaluation).unwrap();
+    (key, evaluation)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activation_is_good_only_once_the_clerks_phone_has_signed_it() {
+    let world = World::with(OPEN).await;
+    let case_id = verified(&world, "SIGNED").await;
+    let issued = world.try_issue(&case_id).await.unwrap();
+    assert_eq!(state(&world, &issued).await, "awaiting_signature");
+    assert_eq!(begin(&world, &issued, "early").await, "activation.unsigned");
+    let asked = shown(&world, &issued).await;
+    let rows: Vec<&str> = asked
+        .document()
+        .rows
+        .iter()
+        .map(|row| row.value.as_str())
+        .collect();
+    assert_eq!(rows, ["SIGNED", "ANNA", "1974-08-12", "UTO P …02C3", "counter"]);
+    world.sign(&issued).await.unwrap();
+    assert_eq!(state(&world, &issued).await, "issued");
+    let (_, digits) = activate(&world.daemon, &world.server, &issued.uri, "SIGNED").await;
+    let confirmed = world.confirm(&issued.activation_id, &digits).await.unwrap();
+    assert_eq!(confirmed.state, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_of_the_clerks_phone_or_none_at_all_leaves_the_activation_unsigned() {
+    let mut world = World::with(OPEN).await;
+    let case_id = verified(&world, "REFUSED").await;
+    let issued = world.try_issue(&case_id).await.unwrap();
+    let asked = shown(&world, &issued).await;
+    world.clerk.phone.refuse(&world.server, &asked).await.unwrap();
+    assert_eq!(state(&world, &issued).await, "unsigned");
+    assert_eq!(begin(&world, &issued, "refused").await, "activation.unsigned");
+
+    // Another one may be issued; the challenge of the first is worth nothing then, but its PIN was right.
+    let second = world.try_issue(&case_id).await.unwrap();
+    let third = world.try_issue(&case_id).await.unwrap();
+    let late = world.sign(&second).await.unwrap_err();
+    assert_eq!(late.code(), "activation.revoked");
+    let left = world
+        .clerk
+        .phone
+        .device(&world.server)
+        .await
+        .unwrap()
+        .attempts_left;
+    assert_eq!(
+        left, 5,
+        "a right PIN is credited whatever becomes of the enrolment"
+    );
+    world.pass(301);
+    assert_eq!(state(&world, &third).await, "unsigned");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_has_no_phone_and_cannot_issue() {
+    let world = World::with(OPEN).await;
+    let robot = world.service("robot", &[Role::Clerk]).await;
+    let open = v1::OpenCaseRequest {
+        channel: "counter".into(),
+    };
+    let case = world.enrolment().open_case(world.as_account(&robot, open)).await;
+    let case_id = case.unwrap().into_inner().case_id;
+    let evidence = v1::RecordEvidenceRequest {
+        case_id: case_id.clone(),
+        mrz: passport("ROBOT"),
+        checks: vec![1, 2],
+        accepted: true,
+        birthplace: String::new(),
+    };
+    let recorded = world
+        .enrolment()
+        .record_evidence(world.as_account(&robot, evidence))
+        .await;
+    recorded.unwrap();
+    let issue = v1::IssueActivationRequest { case_id };
+    let refused = world
+        .enrolment()
+        .issue_activation(world.as_account(&robot, issue))
+        .await;
+    assert_eq!(code(&refused.unwrap_err()), "operator.no_phone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_statement_changed_in_any_field_is_refused_even_when_the_clerks_phone_signs_it() {
+    let world = World::with(OPEN).await;
+    let case_id = verified(&world, "CHANGED").await;
+    let issued = world.try_issue(&case_id).await.unwrap();
+    let asked = shown(&world, &issued).await;
+    let (key, evaluation) = unlock(&world, &asked).await;
+    let (issuer, sha) = (crate::daemon::ISSUER.to_owned(), asked.sha256());
+    let code = issued.match_code.as_str();
+    let approval = protocol::approval_statement(issuer.clone(), &key, sha, code, &evaluation).unwrap();
+    let enrolled = asked.enrolment().unwrap();
+    let good = protocol::enrolment_statement(issuer, &key, sha, enrolled, &evaluation).unwrap();
+    let prover = world.clerk.phone.prover().unwrap();
+    let send = async |enrolment: Option<String>| {
+        let signed = Signed {
+            approval: approval.clone(),
+            enrolment,
+        };
+        protocol::send_answer(&world.server, &prover, asked.challenge_id(), &signed).await
+    };
+    let missing = send(None).await.unwrap_err();
+    assert_eq!(missing.code(), "enrolment.mismatch");
+    let parts = Parts::of(&good);
+    for (path, claims) in crate::fields::changes(&parts.claims) {
+        let changed = Parts {
+            claims,
+            ..parts.clone()
+        };
+        for forged in [changed.compact(), changed.sign(&key)] {
+            let refused = send(Some(forged)).await.expect_err(&path);
+            let code = refused.code();
+            assert!(
+                ["statement.refused", "enrolment.mismatch"].contains(&code),
+                "{path}: {code}"
+            );
+        }
+    }
+    assert_eq!(state(&world, &issued).await, "awaiting_signature");
+    assert_eq!(send(Some(good)).await.unwrap().state, "approved");
+    assert_eq!(state(&world, &issued).await, "issued");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_pin_or_code_signs_nothing_and_a_disabled_clerk_signs_no_more() {
+    let world = World::with(OPEN).await;
+    let case_id = verified(&world, "DISABLED").await;
+    let issued = world.try_issue(&case_id).await.unwrap();
+    let asked = shown(&world, &issued).await;
+    let (phone, server) = (&world.clerk.phone, &world.server);
+    let code = Some(issued.match_code.as_str());
+    let wrong = phone
+        .approve(server, &asked, code, WRONG_PIN, &mut OsRng)
+        .await
+        .unwrap_err();
+    assert_eq!(wrong.code(), "pin.wrong");
+    assert_eq!(state(&world, &issued).await, "awaiting_signature");
+    let disable = v1::DisableOperatorRequest {
+        operator_id: world.clerk.id.clone(),
+    };
+    let request = world.as_admin("/paraphe.v1.Admin/DisableOperator", disable);
+    world.admin_client().disable_operator(request).await.unwrap();
+    let refused = phone
+        .approve(server, &asked, code, PIN, &mut OsRng)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), "caller.forbidden");
+    assert_eq!(begin(&world, &issued, "disabled").await, "activation.unsigned");
+}
