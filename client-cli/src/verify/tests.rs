@@ -273,7 +273,8 @@ fn a_failure_is_exit_code_nine_and_names_the_check() {
 
 #[test]
 fn an_enrolment_that_the_clerk_did_not_sign_as_it_was_is_refused() {
-    let cases: [(&str, &dyn Fn(&mut Story)); 6] = [
+    type Change<'a> = &'a dyn Fn(&mut Story);
+    let cases: [(&str, Change<'_>); 6] = [
         ("enrolment.clerk", &|story| {
             story.clerk.device_id = DeviceId::from_bytes([99; 16]);
         }),
