@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ColorChoice, Parser, Subcommand};
 
-use crate::commands::{admin, backend, clerk, demo, phone, session, shell, terminal, verify};
+use crate::commands::{admin, backend, clerk, demo, load, phone, session, shell, terminal, verify};
 use crate::error::EXIT_CODES;
 
 /// Strong authentication confirmed on the person's own phone: the terminal of clerks, administrators and backends, and a
@@ -112,6 +112,9 @@ pub enum Command {
     /// Operators, terminals, backends, the audit trail
     #[command(subcommand)]
     Admin(admin::Command),
+    /// Many phones and backends at once: size a deployment, look for what breaks
+    #[command(subcommand)]
+    Load(load::Command),
     /// Check an assertion, and the approval behind it, offline
     Verify(verify::Args),
     /// Print a completion script for a shell

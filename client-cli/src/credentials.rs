@@ -3,7 +3,7 @@
 //! Used by [`crate::channel`] as an interceptor: it sees which method is called, signs for exactly that, and touches nothing
 //! else. Protocol: section 1; RFC 9449 for terminals.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use paraphe_proto::encoding::hex;
 use paraphe_proto::jwt::{self, ClientJwt};
@@ -18,6 +18,9 @@ use crate::edge;
 
 /// Life of a self-signed token; the daemon takes at most 300 s.
 const TOKEN_LIFETIME_S: i64 = 120;
+/// Life of a token that is used again, and how long it is.
+const REUSED_LIFETIME_S: i64 = 260;
+const REUSED_FOR_S: i64 = 200;
 
 /// Who calls.
 #[derive(Clone)]
@@ -31,6 +34,8 @@ pub enum Credentials {
         /// Issuer URL of the daemon.
         issuer: String,
     },
+    /// An account that calls often: one token for many calls.
+    Reusing(Arc<ReusedToken>),
     /// A terminal on which nobody is logged in yet: `dpop: <proof>`.
     Terminal {
         /// The terminal's registered key.
@@ -53,13 +58,17 @@ impl Credentials {
     fn headers(&self, method_path: &str, now: Timestamp) -> Result<Headers, Status> {
         match self {
             Credentials::Account { id, key, issuer } => {
-                let token =
-                    jwt::sign_client_jwt(&**key, &account_claims(id, now), issuer).map_err(no_signature)?;
+                let claims = account_claims(id, now, TOKEN_LIFETIME_S);
+                let token = jwt::sign_client_jwt(&**key, &claims, issuer).map_err(no_signature)?;
                 Ok(Headers {
                     authorization: Some(format!("Bearer {token}")),
                     dpop: None,
                 })
             }
+            Credentials::Reusing(token) => Ok(Headers {
+                authorization: Some(format!("Bearer {}", token.at(now)?)),
+                dpop: None,
+            }),
             Credentials::Terminal { key, issuer } => {
                 let proof = jwt::dpop::sign(&**key, method_path, issuer, None, now, &token_id())
                     .map_err(no_signature)?;
@@ -77,6 +86,39 @@ impl Credentials {
                 })
             }
         }
+    }
+}
+
+/// A self-signed token that is sent until it is 200 s old: the daemon verifies it once.
+pub struct ReusedToken {
+    id: String,
+    key: Arc<SoftwareKey>,
+    issuer: String,
+    signed: Mutex<Option<(String, Timestamp)>>,
+}
+
+impl ReusedToken {
+    /// The tokens of the account `id`, for the daemon at `issuer`.
+    pub fn new(id: String, key: Arc<SoftwareKey>, issuer: String) -> Arc<Self> {
+        Arc::new(ReusedToken {
+            id,
+            key,
+            issuer,
+            signed: Mutex::new(None),
+        })
+    }
+
+    fn at(&self, now: Timestamp) -> Result<String, Status> {
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((token, since)) = &*signed
+            && (0..REUSED_FOR_S).contains(&now.since_s(*since))
+        {
+            return Ok(token.clone());
+        }
+        let claims = account_claims(&self.id, now, REUSED_LIFETIME_S);
+        let token = jwt::sign_client_jwt(&*self.key, &claims, &self.issuer).map_err(no_signature)?;
+        *signed = Some((token.clone(), now));
+        Ok(token)
     }
 }
 
@@ -102,12 +144,12 @@ impl Interceptor for Credentials {
     }
 }
 
-fn account_claims(id: &str, now: Timestamp) -> ClientJwt {
+fn account_claims(id: &str, now: Timestamp, lifetime_s: i64) -> ClientJwt {
     ClientJwt {
         iss: id.to_owned(),
         sub: id.to_owned(),
         iat: now,
-        exp: now.plus_s(TOKEN_LIFETIME_S),
+        exp: now.plus_s(lifetime_s),
         jti: Some(token_id()),
     }
 }
@@ -128,4 +170,28 @@ fn token_id() -> String {
     let mut bytes = [0_u8; 16];
     edge::random().fill_bytes(&mut bytes);
     hex(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
+
+    use super::*;
+
+    #[test]
+    fn a_reused_token_is_signed_anew_before_it_expires_or_when_the_clock_went_back() {
+        let key = Arc::new(SoftwareKey::generate(&mut edge::random()).unwrap());
+        let token = ReusedToken::new("market".into(), key, "https://paraphe.example".into());
+        let at = |seconds| token.at(Timestamp::from_secs(seconds)).unwrap();
+        let first = at(1000);
+        assert_eq!(at(1000 + REUSED_FOR_S - 1), first);
+        let second = at(1000 + REUSED_FOR_S);
+        assert_ne!(second, first);
+        assert_ne!(at(1000), second);
+    }
 }

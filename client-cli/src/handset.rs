@@ -1,16 +1,18 @@
 //! The software phone: the companion crate with its keystore in files, and its screen as text.
 //!
-//! Callers: `paraphe phone`, the demo. Invariant: a screen is drawn from a verified challenge only, and shows its document,
+//! Callers: `paraphe phone`, `paraphe load`, the demo. Invariant: a screen is drawn from a verified challenge only, and shows its document,
 //! who asks and nothing else. Protocol: section 6, step 4.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use paraphe_companion::{KeyStore, Phone, Server, Shown, SoftwareKeyStore};
+use paraphe_companion::{Activation, KeyStore, Phone, Server, Shown, SoftwareKeyStore};
+use rand_core::RngCore as _;
+use zeroize::Zeroizing;
 
-use crate::channel;
 use crate::error::{Error, Result};
 use crate::output::{boxed, time_text};
+use crate::{channel, edge};
 
 const PLATFORM: &str = concat!("paraphe-cli-", env!("CARGO_PKG_VERSION"));
 const SCREEN_WIDTH: u16 = 60;
@@ -116,6 +118,28 @@ pub fn ends(shown: &Shown) -> String {
     time_text(shown.expires_at())
 }
 
+/// Six random digits that the daemon's rules allow.
+///
+/// # Errors
+/// When the rules ask for more digits.
+pub fn choose_pin(activation: &Activation) -> Result<Zeroizing<String>> {
+    loop {
+        let pin = Zeroizing::new(format!("{:06}", edge::random().next_u32() % 1_000_000));
+        match activation.check_pin(&pin) {
+            Ok(()) => return Ok(pin),
+            Err(_) if activation.pin_policy().min_length <= 6 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The PIN with another last digit.
+pub fn mistyped(pin: &str) -> Zeroizing<String> {
+    let (start, last) = pin.split_at(pin.len().saturating_sub(1));
+    let last = last.parse::<u8>().unwrap_or(0);
+    Zeroizing::new(format!("{start}{}", (last + 1) % 10))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(
@@ -135,6 +159,12 @@ mod tests {
             assert_eq!((error.code(), error.exit()), ("phone.not_activated", 5));
             assert!(error.to_string().contains("paraphe phone activate"));
         }
+    }
+
+    #[test]
+    fn a_mistyped_pin_is_another_one_of_the_same_length() {
+        assert_eq!(mistyped("507294").as_str(), "507295");
+        assert_eq!(mistyped("507299").as_str(), "507290");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod files;
 mod handset;
 mod home;
 mod jwks;
+mod load;
 mod login;
 mod output;
 mod parameter;

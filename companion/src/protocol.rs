@@ -6,4 +6,6 @@
 pub use crate::approve::{Signed, approval_statement, enrolment_statement, send_answer, send_approval};
 pub use crate::refuse::send_refusal;
 pub use crate::request::{Prover, method, nonce};
-pub use crate::unlock::{Expected, check_evaluation, finalize, open_approval_key, request_evaluation, seen};
+pub use crate::unlock::{
+    Expected, check_evaluation, finalize, open_approval_key, request_evaluation, seen, unwrap_approval_key,
+};

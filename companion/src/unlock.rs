@@ -9,7 +9,7 @@ use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::Verified;
 use paraphe_proto::keys::SoftwareKey;
 use paraphe_proto::oprf::{BlindState, BlindedElement, EvaluatedElement, OprfOutput};
-use paraphe_proto::pin::{self, UnwrapError};
+use paraphe_proto::pin::{self, UnwrapError, WrappedKey};
 use paraphe_proto::statements::{Evaluation, EvaluationContext, Freshness};
 use paraphe_proto::v1::UnlockBody;
 
@@ -118,13 +118,26 @@ pub fn open_approval_key(
     evaluation: &Evaluation,
 ) -> Result<SoftwareKey, Error> {
     let device_secret = keystore.unseal(&record.key_label, &record.key.sealed_device_secret.0)?;
+    unwrap_approval_key(&record.key.wrapped, &device_secret, blind, evaluation)
+}
+
+/// Takes the approval key out for who holds the device secret itself, such as a load generator with its phones in memory.
+///
+/// # Errors
+/// [`Error::WrongPin`] with what the evaluation says of attempts and wait.
+pub fn unwrap_approval_key(
+    wrapped: &WrappedKey,
+    device_secret: &[u8; 32],
+    blind: BlindState,
+    evaluation: &Evaluation,
+) -> Result<SoftwareKey, Error> {
     let output = finalize(blind, evaluation)?;
     let opened = pin::unwrap(
-        &record.key.wrapped,
+        wrapped,
         &output,
-        &device_secret,
-        &record.device_id,
-        record.epoch,
+        device_secret,
+        &evaluation.device_id,
+        evaluation.epoch,
     );
     opened.map_err(|error| match error {
         UnwrapError::WrongPin => Error::WrongPin {

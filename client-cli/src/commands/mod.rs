@@ -4,6 +4,7 @@ pub mod admin;
 pub mod backend;
 pub mod clerk;
 pub mod demo;
+pub mod load;
 pub mod phone;
 pub mod session;
 pub mod shell;
@@ -29,6 +30,7 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Phone(args) => phone::run(context, args).await,
         Command::Backend(command) => backend::run(context, command).await,
         Command::Admin(command) => admin::run(context, command).await,
+        Command::Load(command) => load::run(context, command).await,
         Command::Verify(args) => verify::run(context, args).await,
         Command::Completions(args) => shell::completions(context, &args),
         Command::Man(args) => shell::man(context, &args),

@@ -9,7 +9,6 @@ use paraphe_companion::{
     Activation, Argon2Cost, Event, FinalState, Invitation, Phone, Receipt, Server, Shown,
 };
 use paraphe_proto::v1::HistoryEntry;
-use rand_core::RngCore as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
@@ -51,7 +50,7 @@ impl Handset {
         let mut rng = edge::random();
         let mut activation =
             Activation::begin(&directory, keystore, Invitation::from_uri(uri)?, server, &mut rng).await?;
-        let pin = choose_pin(&activation)?;
+        let pin = handset::choose_pin(&activation)?;
         let activated = activation
             .finish(server, &pin, Argon2Cost::DEFAULT, &mut rng)
             .await?;
@@ -147,7 +146,13 @@ impl Handset {
         let code = shown.match_digits().map(|_| match_code);
         let answer = self
             .phone
-            .approve(server, shown, code, &mistyped(&self.pin), &mut edge::random())
+            .approve(
+                server,
+                shown,
+                code,
+                &handset::mistyped(&self.pin),
+                &mut edge::random(),
+            )
             .await;
         match answer {
             Err(paraphe_companion::Error::WrongPin { attempts_left, .. }) => Ok(attempts_left),
@@ -243,41 +248,4 @@ async fn forward(
         }
     }
     Ok(())
-}
-
-/// Six digits that the daemon's rules allow.
-fn choose_pin(activation: &Activation) -> Result<Zeroizing<String>> {
-    loop {
-        let pin = Zeroizing::new(format!("{:06}", edge::random().next_u32() % 1_000_000));
-        match activation.check_pin(&pin) {
-            Ok(()) => return Ok(pin),
-            Err(_) if activation.pin_policy().min_length <= 6 => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// The PIN with another last digit.
-fn mistyped(pin: &str) -> Zeroizing<String> {
-    let (start, last) = pin.split_at(pin.len().saturating_sub(1));
-    let last = last.parse::<u8>().unwrap_or(0);
-    Zeroizing::new(format!("{start}{}", (last + 1) % 10))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )]
-
-    use super::*;
-
-    #[test]
-    fn a_mistyped_pin_is_another_one_of_the_same_length() {
-        assert_eq!(mistyped("507294").as_str(), "507295");
-        assert_eq!(mistyped("507299").as_str(), "507290");
-    }
 }

@@ -1,0 +1,72 @@
+//! The clerk's own phone, as far as an enrolment needs it.
+//!
+//! Called by `enrol`. Invariant: what it signs it has verified, and its PIN has approved, like every approval.
+
+use std::path::Path;
+
+use paraphe_companion::{Phone, Server};
+use paraphe_proto::v1::IssueActivationResponse;
+use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::{edge, files, handset};
+
+/// The clerk's phone, with its PIN. One approval at a time: its file has one writer.
+pub struct DeskPhone {
+    phone: Mutex<Phone>,
+    pin: Zeroizing<String>,
+}
+
+/// A challenge on the clerk's phone, and the code that the desk shows for it.
+struct Asked<'a> {
+    challenge_id: &'a str,
+    match_code: &'a str,
+}
+
+impl DeskPhone {
+    /// The activated phone in `directory`, with the PIN in a file.
+    ///
+    /// # Errors
+    /// When there is none, or a file cannot be read.
+    pub fn open(directory: &Path, pin_file: &Path) -> Result<Self> {
+        Ok(DeskPhone {
+            phone: Mutex::new(handset::open(directory)?),
+            pin: files::read_value(pin_file)?,
+        })
+    }
+
+    /// Does the clerk's part of an enrolment, before the person's phone can activate.
+    ///
+    /// # Errors
+    /// What the daemon refuses.
+    pub async fn stand_for(&self, server: &Server, issued: &IssueActivationResponse) -> Result<()> {
+        match asked(issued) {
+            Some(asked) => self.approve(server, &asked).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn approve(&self, server: &Server, asked: &Asked<'_>) -> Result<()> {
+        let phone = self.phone.lock().await;
+        for pending in phone.fetch(server).await? {
+            let shown = pending.challenge?;
+            if shown.challenge_id().to_string() == asked.challenge_id {
+                let code = shown.match_digits().map(|_| asked.match_code);
+                phone
+                    .approve(server, &shown, code, &self.pin, &mut edge::random())
+                    .await?;
+                return Ok(());
+            }
+        }
+        Err(Error::NotFound(format!(
+            "{} does not wait on the clerk's phone.",
+            asked.challenge_id
+        )))
+    }
+}
+
+/// What the clerk's phone is asked for an activation. Version 1 of the protocol asks for nothing.
+fn asked(_issued: &IssueActivationResponse) -> Option<Asked<'_>> {
+    None
+}
