@@ -26,7 +26,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    fn command(&self, line: &[&str]) -> Command {
+    /// A command, ready to be started.
+    pub fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new(binary("debug", "paraphe"));
         command.args(["--json", "--server", &self.daemon.url, "--issuer", ISSUER, "--ca"]);
         command
@@ -58,7 +59,7 @@ impl Terminal {
     }
 
     /// The exit code of a command that must fail, and what it said.
-    fn fails(&self, line: &[&str], input: &str) -> (i32, String) {
+    pub fn fails(&self, line: &[&str], input: &str) -> (i32, String) {
         let output = self.run(line, input);
         (
             output.status.code().unwrap(),
@@ -192,7 +193,12 @@ impl Terminal {
 
 /// A daemon whose first administrator has signed in on the first terminal.
 pub fn terminal() -> Terminal {
-    let (mut daemon, made) = Daemon::prepared(DEMONSTRATION);
+    terminal_with(DEMONSTRATION)
+}
+
+/// The same with another configuration.
+pub fn terminal_with(extra: &str) -> Terminal {
+    let (mut daemon, made) = Daemon::prepared(extra);
     daemon.start();
     let folder = daemon.path("desk");
     std::fs::create_dir(&folder).unwrap();

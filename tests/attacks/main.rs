@@ -31,6 +31,7 @@ mod hand;
 mod interop;
 mod key_sets;
 mod life;
+mod load;
 mod parallel;
 mod pin;
 mod privacy;

@@ -40,6 +40,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Untrusted { .. } => Failure::Discrepancy(error.to_string()),
+            Error::WrongPin { .. } => Failure::Discrepancy("The right PIN does not open the key.".to_owned()),
             other => Failure::GivenUp(other),
         }
     }
@@ -352,6 +353,11 @@ mod tests {
             detail: "x".into(),
         };
         assert!(matches!(Failure::from(untrusted), Failure::Discrepancy(_)));
+        let right = Error::WrongPin {
+            attempts_left: 4,
+            wait_s: 0,
+        };
+        assert!(matches!(Failure::from(right), Failure::Discrepancy(_)));
         let lost = Error::Unreachable(String::new());
         assert!(matches!(Failure::from(lost), Failure::GivenUp(_)));
     }

@@ -66,7 +66,10 @@ impl DeskPhone {
     }
 }
 
-/// What the clerk's phone is asked for an activation. Version 1 of the protocol asks for nothing.
-fn asked(_issued: &IssueActivationResponse) -> Option<Asked<'_>> {
-    None
+/// What the clerk's phone is asked to sign; a daemon that asks for nothing names no challenge.
+fn asked(issued: &IssueActivationResponse) -> Option<Asked<'_>> {
+    (!issued.challenge_id.is_empty()).then_some(Asked {
+        challenge_id: &issued.challenge_id,
+        match_code: &issued.match_code,
+    })
 }

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::desk_phone::DeskPhone;
 use super::folder::{Appender, Folder, Issuer, PhoneLine};
 use super::keys::MemoryKeyStore;
-use super::patience::Patience;
+use super::patience::{Patience, patiently};
 use super::progress;
 use super::specimen::Specimen;
 use crate::channel::AuthenticatedChannel;
@@ -258,20 +258,5 @@ impl NewHandset {
             pin: self.pin.to_string(),
             subjects: std::collections::BTreeMap::new(),
         })
-    }
-}
-
-/// Makes a call until it is answered, waiting as the daemon asks.
-async fn patiently<T, F>(mut send: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let patience = Patience::of_preparation();
-    let mut tries = patience.until(patience.deadline(Duration::ZERO));
-    loop {
-        match send().await {
-            Ok(reply) => return Ok(reply),
-            Err(error) => tries.again(error).await?,
-        }
     }
 }

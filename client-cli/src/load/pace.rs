@@ -88,12 +88,15 @@ async fn stop(duration: Option<Duration>) {
     };
     tokio::select! {
         () = over => {}
-        interrupted = tokio::signal::ctrl_c() => {
-            // Without a handler the signal ends the process, as it always does.
-            if interrupted.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+        () = interrupted() => {}
+    }
+}
+
+/// Until the operator presses Ctrl-C.
+pub async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the signal ends the process, as it always does.
+        std::future::pending().await
     }
 }
 

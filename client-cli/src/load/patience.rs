@@ -28,7 +28,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// The patience of what is not measured: it waits as it is asked to.
+    /// That of what is not measured: it waits as it is asked to.
     pub fn of_preparation() -> Self {
         Patience {
             retry_at_once: false,
@@ -52,10 +52,28 @@ impl Patience {
     }
 }
 
+/// Makes a call of the preparation until it is answered, waiting as the daemon asks.
+///
+/// # Errors
+/// The last setback, when it is final or there is no time left.
+pub async fn patiently<T, F>(mut send: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let patience = Patience::of_preparation();
+    let mut tries = patience.until(patience.deadline(Duration::ZERO));
+    loop {
+        match send().await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => tries.again(error).await?,
+        }
+    }
+}
+
 /// Why a call was not answered with yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setback {
-    /// `RESOURCE_EXHAUSTED`: too much at once.
+    /// Not now: `RESOURCE_EXHAUSTED`, or another refusal that says when to come again.
     Refused,
     /// No answer: the connection broke, or the daemon stops.
     Lost,
@@ -71,6 +89,7 @@ impl Setback {
             Error::Daemon(refusal) => match refusal.grpc {
                 Code::ResourceExhausted => Setback::Refused,
                 Code::Unavailable => Setback::Lost,
+                _ if refusal.wait_s.is_some() => Setback::Refused,
                 _ => Setback::Final,
             },
             _ => Setback::Final,
@@ -107,7 +126,7 @@ impl Tries {
 
     fn wait(&mut self, error: &Error) -> Option<Duration> {
         match Setback::of(error) {
-            Setback::Refused if self.patience.retry_at_once => Some(Duration::ZERO),
+            Setback::Refused if self.patience.retry_at_once && is_exhausted(error) => Some(Duration::ZERO),
             Setback::Refused => Some(hint(error)),
             Setback::Lost if self.patience.ride_out => {
                 self.lost += 1;
@@ -116,6 +135,10 @@ impl Tries {
             Setback::Lost | Setback::Final => None,
         }
     }
+}
+
+fn is_exhausted(error: &Error) -> bool {
+    matches!(error, Error::Daemon(refusal) if refusal.grpc == Code::ResourceExhausted)
 }
 
 fn hint(error: &Error) -> Duration {
@@ -181,10 +204,10 @@ mod tests {
             assert!(tries(false, true).wait(lost).is_some());
             assert_eq!(tries(true, false).wait(lost), None);
         }
-        assert_eq!(
-            tries(true, true).wait(&refused(Code::FailedPrecondition, Some(1))),
-            None
-        );
+        let charged = refused(Code::FailedPrecondition, Some(9));
+        assert_eq!(tries(true, true).wait(&charged), Some(Duration::from_secs(9)));
+        let expired = refused(Code::FailedPrecondition, None);
+        assert_eq!(tries(true, true).wait(&expired), None);
     }
 
     #[tokio::test]

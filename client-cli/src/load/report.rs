@@ -284,7 +284,7 @@ mod tests {
     fn the_text_shows_each_step_once() {
         let text = report(|tally| tally.concluded("approved")).text();
         for step in Step::ALL {
-            assert_eq!(text.matches(step.name()).count(), 1, "{text}");
+            assert_eq!(text.matches(&format!("│ {} ", step.name())).count(), 1, "{text}");
         }
     }
 }

@@ -20,7 +20,7 @@ use super::folder::{Folder, PhoneLine};
 use super::journal::Journal;
 use super::mix::Mix;
 use super::pace::{self, Pace, Until};
-use super::patience::Patience;
+use super::patience::{Patience, patiently};
 use super::phone::LoadPhone;
 use super::progress;
 use super::report::Report;
@@ -204,7 +204,7 @@ async fn verdict_streams(
 ) -> Result<JoinSet<()>> {
     let mut streams = JoinSet::new();
     for backend in backends {
-        let stream = backend.watch("").await?;
+        let stream = patiently(|| backend.watch("")).await?;
         let (backend, patience) = (Arc::clone(backend), plan.patience);
         let (tally, journal) = (Arc::clone(tally), Arc::clone(journal));
         streams.spawn(async move {
@@ -223,7 +223,7 @@ async fn verdict_streams(
     Ok(streams)
 }
 
-/// Runs confirmations until it is time to stop, and waits for those that are under way.
+/// Runs confirmations until it is time to stop, and waits for those that are under way, unless the operator insists.
 async fn confirm(
     confirmations: Arc<Confirmations>,
     pace: Pace,
@@ -244,7 +244,11 @@ async fn confirm(
         running.spawn(async move { confirmations.run(slot, index, &backend, intent, place).await });
     })
     .await;
-    while running.join_next().await.is_some() {}
+    let ended = async { while running.join_next().await.is_some() {} };
+    tokio::select! {
+        () = ended => {}
+        () = pace::interrupted() => {}
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use paraphe_proto::v1::companion_event::Event;
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
-use super::patience::{Patience, Setback, backoff};
+use super::patience::{Patience, Setback, backoff, patiently};
 use super::phone::LoadPhone;
 use crate::edge;
 use crate::error::{Error, Result};
@@ -40,14 +40,7 @@ pub type Inbox = mpsc::Receiver<Arrival>;
 /// # Errors
 /// What the daemon refuses, waits included.
 pub async fn open(phone: Arc<LoadPhone>, patience: Patience) -> Result<Inbox> {
-    let preparing = Patience::of_preparation();
-    let mut tries = preparing.until(preparing.deadline(std::time::Duration::ZERO));
-    let stream = loop {
-        match opened(&phone).await {
-            Ok(stream) => break stream,
-            Err(error) => tries.again(error).await?,
-        }
-    };
+    let stream = patiently(|| opened(&phone)).await?;
     let (sender, inbox) = mpsc::channel(INBOX);
     tokio::spawn(follow(phone, stream, patience, sender));
     Ok(inbox)

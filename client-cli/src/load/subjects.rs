@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::backend::Backend;
 use super::folder::{Folder, PhoneLine};
-use super::patience::Patience;
+use super::patience::patiently;
 use super::progress;
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -43,7 +43,13 @@ pub async fn complete(
         while asking.len() < ASKING
             && let Some((index, backend, line)) = missing.next()
         {
-            asking.spawn(async move { Ok((index, backend.id.clone(), ask(&backend, &line).await?)) });
+            asking.spawn(async move {
+                Ok((
+                    index,
+                    backend.id.clone(),
+                    patiently(|| backend.subject(&line)).await?,
+                ))
+            });
         }
         let Some(asked) = asking.join_next().await else {
             break;
@@ -57,15 +63,4 @@ pub async fn complete(
     }
     bar.finish_and_clear();
     folder.replace(lines)
-}
-
-async fn ask(backend: &Backend, line: &PhoneLine) -> Result<String> {
-    let patience = Patience::of_preparation();
-    let mut tries = patience.until(patience.deadline(std::time::Duration::ZERO));
-    loop {
-        match backend.subject(line).await {
-            Ok(subject) => return Ok(subject),
-            Err(error) => tries.again(error).await?,
-        }
-    }
 }
