@@ -1,6 +1,8 @@
 //! `Companion.Answer` and `Companion.Refuse`: one transaction from the verified statement to the one final state
 //! (protocol.md section 6.5), and the credit of section 4, rule 2.
 
+use std::sync::Arc;
+
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::{self, Verified};
@@ -22,11 +24,11 @@ const ASSERTION_LIFETIME_S: i64 = 60;
 /// What the phone is told.
 pub struct Outcome {
     /// The challenge in its final state.
-    pub challenge: Challenge,
+    pub challenge: Arc<Challenge>,
     /// PIN attempts left.
     pub attempts_left: u32,
     /// Other challenges that a report ended: their backends are woken.
-    pub also_ended: Vec<Challenge>,
+    pub also_ended: Vec<Arc<Challenge>>,
     /// Why the approval did not count, although its PIN was right and credited.
     pub refused: Option<Fault>,
 }
@@ -70,7 +72,7 @@ pub fn answer(
     } = challenge.state
     {
         return Ok(Outcome {
-            challenge: challenge.record,
+            challenge: Arc::new(challenge.record),
             attempts_left,
             also_ended: Vec::new(),
             refused: None,
@@ -90,7 +92,7 @@ pub fn answer(
     s.save_device(&mut phone)?;
     let attempts_left = phone.attempts.left(s.now, &limits);
     let credited = |challenge: Stored<Challenge>, refused| Outcome {
-        challenge: challenge.record,
+        challenge: Arc::new(challenge.record),
         attempts_left,
         also_ended: Vec::new(),
         refused,
@@ -209,7 +211,7 @@ pub fn refuse(
     let attempts_left = phone.attempts.left(s.now, &limits);
     if let State::Denied { .. } | State::Reported { .. } = challenge.state {
         return Ok(Outcome {
-            challenge: challenge.record,
+            challenge: Arc::new(challenge.record),
             attempts_left,
             also_ended: Vec::new(),
             refused: None,
@@ -227,7 +229,7 @@ pub fn refuse(
         RefusalDecision::Deny => Vec::new(),
     };
     Ok(Outcome {
-        challenge: challenge.record,
+        challenge: Arc::new(challenge.record),
         attempts_left,
         also_ended,
         refused: None,
@@ -235,7 +237,7 @@ pub fn refuse(
 }
 
 /// Blocks the relying party, freezes the person at the second report, and ends what they still ask.
-fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Challenge>> {
+fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challenge>>> {
     tracing::warn!(challenge_id = %challenge.id, relying_party = %challenge.relying_party_id, "reported as not me");
     if !matches!(challenge.purpose, Purpose::StepUp) {
         return Ok(Vec::new());
@@ -262,7 +264,7 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Challenge>
     end_pending(s, challenge, frozen)
 }
 
-fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Result<Vec<Challenge>> {
+fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Result<Vec<Arc<Challenge>>> {
     let mut ended = Vec::new();
     for pending in store::challenge::pending_of_device(&mut s.rows, reported.device_id)? {
         let concerned = frozen || pending.relying_party_id == reported.relying_party_id;
@@ -271,7 +273,8 @@ fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Res
                 at: s.now,
                 approval: None,
             };
-            ended.push(challenge::conclude(s, pending, state, "paraphed")?.record);
+            let concluded = challenge::conclude(s, pending, state, "paraphed")?;
+            ended.push(Arc::new(concluded.record));
         }
     }
     Ok(ended)

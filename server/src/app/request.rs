@@ -104,6 +104,8 @@ pub struct Requested {
     pub challenge: Challenge,
     /// Whether it is new.
     pub fresh: bool,
+    /// Earlier ones that it took the place of: their watchers are told.
+    pub superseded: Vec<Challenge>,
 }
 
 /// `Request`: one signed challenge for the person's phone; the same key and content find the same challenge.
@@ -119,6 +121,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         return Ok(Requested {
             challenge: known.record,
             fresh: false,
+            superseded: Vec::new(),
         });
     }
     let facts = s.facts;
@@ -148,9 +151,10 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         fault::REQUESTS_EXHAUSTED,
     )
     .map_err(|fault| fault.on("subject"))?;
-    if action.is_transaction() {
-        supersede(s, &phone, &cmd.relying_party.id)?;
-    }
+    let superseded = match action.is_transaction() {
+        true => supersede(s, &phone, &cmd.relying_party.id)?,
+        false => Vec::new(),
+    };
     let quiet = is_quiet(s, person.id)?;
     let challenge = raise(
         s,
@@ -176,6 +180,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
     Ok(Requested {
         challenge,
         fresh: true,
+        superseded,
     })
 }
 
@@ -229,16 +234,22 @@ pub fn phone_for(
     }))
 }
 
-fn supersede(s: &mut Scope<'_, '_>, phone: &Stored<Device>, relying_party_id: &str) -> Result<()> {
+fn supersede(
+    s: &mut Scope<'_, '_>,
+    phone: &Stored<Device>,
+    relying_party_id: &str,
+) -> Result<Vec<Challenge>> {
+    let mut superseded = Vec::new();
     for earlier in challenge::pending_of_pair(&mut s.rows, phone.id, relying_party_id)? {
         if !earlier.transaction || !earlier.is_open(s.now) {
             continue;
         }
         earlier.require_uncharged(s.now)?;
         let at = s.now;
-        concluding::conclude(s, earlier, State::Superseded { at }, relying_party_id)?;
+        let ended = concluding::conclude(s, earlier, State::Superseded { at }, relying_party_id)?;
+        superseded.push(ended.record);
     }
-    Ok(())
+    Ok(superseded)
 }
 
 /// A locale, a key or a name that came from outside: 1 to `most` characters of a safe set.

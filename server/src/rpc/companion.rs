@@ -11,7 +11,6 @@ use paraphe_proto::statements::{self, Approval, Enrolment, EvaluationContext, Re
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::companion_server::Companion;
 use paraphe_proto::v1::{self, SignedRequest};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::proof::{self, Bound, Proven};
@@ -217,7 +216,7 @@ impl Companion for CompanionService {
         }))
     }
 
-    type WatchStream = ReceiverStream<Result<v1::CompanionEvent, Status>>;
+    type WatchStream = watch::Messages<v1::CompanionEvent>;
 
     async fn watch(&self, request: Request<SignedRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let now = self.0.now()?;
@@ -324,10 +323,9 @@ impl Companion for CompanionService {
         let party = Some(proven.body.relying_party_id).filter(|id| !id.is_empty());
         let verb = move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, proven.device_id, party.as_deref());
         let raised = self.0.write("lift", now, verb).await?;
-        self.0.wake(&raised);
-        Ok(Response::new(v1::LiftResponse {
-            challenge_id: raised.id.to_string(),
-        }))
+        let challenge_id = raised.id.to_string();
+        self.0.wake(&Arc::new(raised));
+        Ok(Response::new(v1::LiftResponse { challenge_id }))
     }
 
     async fn history(

@@ -88,8 +88,9 @@ impl Enrolment for EnrolmentService {
             .0
             .operate("issue_activation", actor, wire.case_id, now, verb)
             .await?;
-        self.0.wake(&asked);
-        Ok(Response::new(encode::issued(issued, Some(&asked))))
+        let response = encode::issued(issued, Some(&asked));
+        self.0.wake(&Arc::new(asked));
+        Ok(Response::new(response))
     }
 
     async fn get_activation(

@@ -39,9 +39,9 @@ pub struct Shared {
     /// Credentials that were verified and are still good.
     pub credentials: authenticate::Credentials,
     /// Watching phones.
-    pub phones: Arc<Wakes<DeviceId>>,
+    pub phones: Arc<Wakes<DeviceId, Arc<Challenge>>>,
     /// Watching backends.
-    pub backends: Arc<Wakes<String>>,
+    pub backends: Arc<Wakes<String, Arc<Challenge>>>,
     /// Turns true when the daemon stops; watches end then.
     pub stopping: channel::Receiver<bool>,
 }
@@ -127,9 +127,9 @@ impl Shared {
         }
     }
 
-    /// Wakes those who watch a challenge: its phone and its backend.
-    pub fn wake(&self, challenge: &Challenge) {
-        self.phones.wake(&challenge.device_id);
-        self.backends.wake(&challenge.relying_party_id);
+    /// Tells those who watch a challenge, its phone and its backend, what it has become. Every change of its state must be told.
+    pub fn wake(&self, challenge: &Arc<Challenge>) {
+        self.phones.wake(&challenge.device_id, challenge);
+        self.backends.wake(&challenge.relying_party_id, challenge);
     }
 }

@@ -29,6 +29,7 @@ impl Session for SessionService {
         }
         let verb = move |s: &mut crate::app::Scope<'_, '_>| session::begin(s, &name, &key);
         let raised = self.0.write("begin_session", now, verb).await?;
+        let raised = Arc::new(raised);
         self.0.wake(&raised);
         Ok(Response::new(v1::BeginSessionResponse {
             challenge_id: raised.id.to_string(),

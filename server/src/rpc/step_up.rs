@@ -8,7 +8,6 @@ use paraphe_proto::v1::{
     Verdict, WatchRequest,
 };
 use prost::Message;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Shared, caller, decode, encode, watch};
@@ -81,10 +80,14 @@ impl StepUp for StepUpService {
             .0
             .write("request", now, move |s| request::request(s, &cmd))
             .await?;
-        let challenge = requested.challenge;
+        let challenge = Arc::new(requested.challenge);
         if requested.fresh {
             self.0.wake(&challenge);
         }
+        requested
+            .superseded
+            .into_iter()
+            .for_each(|ended| self.0.wake(&Arc::new(ended)));
         Ok(Response::new(RequestResponse {
             challenge_id: challenge.id.to_string(),
             match_code: challenge.match_code.clone().unwrap_or_default(),
@@ -112,7 +115,7 @@ impl StepUp for StepUpService {
         Ok(Response::new(encode::verdict(&found, now)))
     }
 
-    type WatchStream = ReceiverStream<Result<Verdict, Status>>;
+    type WatchStream = watch::Messages<Verdict>;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let party = caller::backend(&request)?;
@@ -129,6 +132,7 @@ impl StepUp for StepUpService {
             .0
             .write("cancel", now, move |s| challenge::cancel(s, &party.id, id))
             .await?;
+        let cancelled = Arc::new(cancelled);
         self.0.wake(&cancelled);
         Ok(Response::new(encode::verdict(&cancelled, now)))
     }
@@ -138,9 +142,10 @@ impl StepUp for StepUpService {
 pub(crate) async fn expire(shared: &Shared, now: paraphe_proto::time::Timestamp) -> Result<(), Status> {
     loop {
         let swept = shared.write("expire", now, expiry::sweep).await?;
-        for challenge in &swept.concluded {
-            shared.wake(challenge);
-        }
+        swept
+            .concluded
+            .into_iter()
+            .for_each(|ended| shared.wake(&Arc::new(ended)));
         if !swept.more {
             return Ok(());
         }

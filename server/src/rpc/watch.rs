@@ -1,72 +1,112 @@
 //! The two server streams: verdicts for backends, pending challenges for phones.
 //!
-//! A stream reads the store at its start and after every wake of its key; what it sends is what the store says. It ends with
-//! `UNAVAILABLE` when the daemon stops, and without a word when its receiver has gone.
+//! A stream reads the store at its start; then each wake brings what changed, and a stream that may have missed something reads again,
+//! as it does every [`RECHECK`]. It ends with `UNAVAILABLE` when the daemon stops. A stream is polled by its connection alone: no task
+//! and no queue of its own.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paraphe_proto::ids::{ChallengeId, DeviceId};
-use paraphe_proto::v1::companion_event::Event;
-use paraphe_proto::v1::{CaughtUp, ChallengeEnded, CompanionEvent, Verdict};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::watch as channel;
 use tonic::Status;
-use tracing::Instrument;
 
-use super::{Shared, encode};
-use crate::app::challenge;
+use super::Shared;
 use crate::domain::challenge::Challenge;
 use crate::domain::fault::{self, Fault};
-use crate::store;
+use crate::wake::{Heard, Wake};
 
-/// Messages that wait for a slow receiver.
-const BUFFER: usize = 32;
+mod pending;
+mod verdicts;
+
+pub use pending::pending;
+pub use verdicts::verdicts;
+
 /// A lost wake costs at most this.
 const RECHECK: Duration = Duration::from_secs(30);
 
-/// Streams that one backend or one phone may hold open, so that nobody takes the places of others.
-const STREAMS_OF_BACKEND: usize = 64;
-const STREAMS_OF_PHONE: usize = 4;
+/// What a stream is told.
+type Change = Arc<Challenge>;
 
-type Events<T> = mpsc::Sender<Result<T, Status>>;
+/// The messages of one server stream.
+pub type Messages<T> = BoxStream<'static, Result<T, Status>>;
 
-/// Verdicts of a relying party after a cursor, then live.
-///
-/// # Errors
-/// `field.invalid` for a cursor that is not one of ours.
-pub async fn verdicts(
-    shared: Arc<Shared>,
-    party: String,
-    cursor: &str,
-) -> Result<ReceiverStream<Result<Verdict, Status>>, Status> {
-    require_place(shared.backends.listening(&party), STREAMS_OF_BACKEND)?;
-    let after = match cursor {
-        "" => {
-            let (now, party) = (shared.now()?, party.clone());
-            let last = move |s: &mut crate::app::Scope<'_, '_>| {
-                Ok(store::challenge::last_verdict_number(&mut s.rows, &party)?)
-            };
-            shared.read("watch", now, last).await?
-        }
-        text => text.parse().map_err(|_| {
-            Fault::field(
-                "cursor",
-                "It must be a cursor of an earlier verdict, `0` or empty.",
-            )
-        })?,
-    };
-    let (sender, receiver) = mpsc::channel(BUFFER);
-    let task = async move {
-        if let Err(status) = follow_verdicts(&shared, &party, after, &sender).await {
-            let _gone = sender.send(Err(status)).await;
-        }
-    };
-    tokio::spawn(task.in_current_span());
-    Ok(ReceiverStream::new(receiver))
+/// One open stream: where its messages come from, and those that were made and not sent yet.
+struct Open<S: Source> {
+    source: S,
+    ready: VecDeque<S::Message>,
+    stopping: channel::Receiver<bool>,
+    is_read: bool,
 }
 
+/// What makes the messages of a stream.
+trait Source: Send + 'static {
+    /// What is sent.
+    type Message: Send;
+
+    /// Messages for all that the store says and that was not sent yet.
+    fn read(&mut self) -> impl Future<Output = Result<Vec<Self::Message>, Status>> + Send;
+
+    /// Messages for one change; `None` when the store must be read.
+    fn apply(&mut self, change: &Challenge) -> Result<Option<Vec<Self::Message>>, Status>;
+
+    /// The next wake.
+    fn heard(&self) -> impl Future<Output = Heard<Change>> + Send;
+}
+
+/// The messages of `source`.
+fn messages<S: Source>(shared: &Shared, source: S) -> Messages<S::Message> {
+    let open = Open {
+        source,
+        ready: VecDeque::new(),
+        stopping: shared.stopping.clone(),
+        is_read: false,
+    };
+    stream::try_unfold(open, |mut open| async move {
+        let message = open.next().await?;
+        Ok(Some((message, open)))
+    })
+    .boxed()
+}
+
+impl<S: Source> Open<S> {
+    async fn next(&mut self) -> Result<S::Message, Status> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(message);
+            }
+            if !self.is_read {
+                self.is_read = true;
+                self.ready.extend(self.source.read().await?);
+                continue;
+            }
+            let heard = tokio::select! {
+                heard = self.source.heard() => heard,
+                () = tokio::time::sleep(RECHECK) => Heard::TooMuch,
+                _ = self.stopping.wait_for(|stopping| *stopping) => return Err(fault::SHUTTING_DOWN.fault().into()),
+            };
+            self.take(heard)?;
+        }
+    }
+
+    fn take(&mut self, heard: Heard<Change>) -> Result<(), Status> {
+        let Heard::Changes(changes) = heard else {
+            self.is_read = false;
+            return Ok(());
+        };
+        for change in changes {
+            match self.source.apply(&change)? {
+                Some(messages) => self.ready.extend(messages),
+                None => self.is_read = false,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a stream too many of one caller, so that nobody takes the places of others.
 fn require_place(open: usize, most: usize) -> Result<(), Fault> {
     if open >= most {
         return Err(fault::RATE_LIMITED
@@ -76,143 +116,5 @@ fn require_place(open: usize, most: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn follow_verdicts(
-    shared: &Shared,
-    party: &str,
-    mut after: u64,
-    sender: &Events<Verdict>,
-) -> Result<(), Status> {
-    let mut wake = shared.backends.listen(party.to_owned());
-    loop {
-        let (now, name) = (shared.now()?, party.to_owned());
-        let page = shared
-            .read("watch", now, move |s| challenge::verdicts(s, &name, after))
-            .await?;
-        let full = i64::try_from(page.len()).is_ok_and(|count| count == challenge::VERDICT_PAGE);
-        for decided in page {
-            after = decided.verdict_number.unwrap_or(after);
-            if sender.send(Ok(encode::verdict(&decided, now))).await.is_err() {
-                return Ok(());
-            }
-        }
-        if !full && !pause(shared, wake.heard(), sender).await? {
-            return Ok(());
-        }
-    }
-}
-
-/// Pending challenges of a phone, live.
-///
-/// # Errors
-/// `caller.rate_limited` with too many streams open.
-pub fn pending(
-    shared: Arc<Shared>,
-    device_id: DeviceId,
-) -> Result<ReceiverStream<Result<CompanionEvent, Status>>, Status> {
-    require_place(shared.phones.listening(&device_id), STREAMS_OF_PHONE)?;
-    let (sender, receiver) = mpsc::channel(BUFFER);
-    let task = async move {
-        if let Err(status) = follow_pending(&shared, device_id, &sender).await {
-            let _gone = sender.send(Err(status)).await;
-        }
-    };
-    tokio::spawn(task.in_current_span());
-    Ok(ReceiverStream::new(receiver))
-}
-
-async fn follow_pending(
-    shared: &Shared,
-    device_id: DeviceId,
-    sender: &Events<CompanionEvent>,
-) -> Result<(), Status> {
-    let mut wake = shared.phones.listen(device_id);
-    let mut shown: HashMap<ChallengeId, ()> = HashMap::new();
-    let mut caught_up = false;
-    loop {
-        let waiting = waiting_for(shared, device_id).await?;
-        for event in changes(shared, device_id, &mut shown, &waiting).await? {
-            if sender
-                .send(Ok(CompanionEvent { event: Some(event) }))
-                .await
-                .is_err()
-            {
-                return Ok(());
-            }
-        }
-        if !caught_up {
-            caught_up = true;
-            let event = CompanionEvent {
-                event: Some(Event::CaughtUp(CaughtUp {})),
-            };
-            if sender.send(Ok(event)).await.is_err() {
-                return Ok(());
-            }
-        }
-        if !pause(shared, wake.heard(), sender).await? {
-            return Ok(());
-        }
-    }
-}
-
-async fn waiting_for(shared: &Shared, device_id: DeviceId) -> Result<Vec<Challenge>, Status> {
-    let now = shared.now()?;
-    let load = move |s: &mut crate::app::Scope<'_, '_>| {
-        let phone =
-            store::device::load(&mut s.rows, device_id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
-        phone.require_may_refuse()?;
-        challenge::pending(s, device_id)
-    };
-    shared.read("watch", now, load).await
-}
-
-async fn changes(
-    shared: &Shared,
-    device_id: DeviceId,
-    shown: &mut HashMap<ChallengeId, ()>,
-    waiting: &[Challenge],
-) -> Result<Vec<Event>, Status> {
-    let ended: Vec<ChallengeId> = shown
-        .keys()
-        .copied()
-        .filter(|id| !waiting.iter().any(|challenge| challenge.id == *id))
-        .collect();
-    let mut events = Vec::new();
-    for id in ended {
-        shown.remove(&id);
-        let now = shared.now()?;
-        let state = move |s: &mut crate::app::Scope<'_, '_>| {
-            Ok(challenge::of_device(s, device_id, id)?.state.as_str().to_owned())
-        };
-        let state = shared.read("watch", now, state).await?;
-        let state = if state == "pending" {
-            "expired".to_owned()
-        } else {
-            state
-        };
-        events.push(Event::Ended(ChallengeEnded {
-            challenge_id: id.to_string(),
-            state,
-        }));
-    }
-    for challenge in waiting {
-        if shown.insert(challenge.id, ()).is_none() {
-            events.push(Event::Pending(encode::pending(challenge)));
-        }
-    }
-    Ok(events)
-}
-
-/// Waits for a wake. `false` when the receiver has gone.
-async fn pause<T>(
-    shared: &Shared,
-    heard: impl Future<Output = ()>,
-    sender: &Events<T>,
-) -> Result<bool, Status> {
-    let mut stopping = shared.stopping.clone();
-    tokio::select! {
-        () = heard => Ok(true),
-        () = tokio::time::sleep(RECHECK) => Ok(true),
-        () = sender.closed() => Ok(false),
-        _ = stopping.wait_for(|stopping| *stopping) => Err(fault::SHUTTING_DOWN.fault().into()),
-    }
-}
+/// A watcher of changes.
+type Ear<K> = Wake<K, Change>;
