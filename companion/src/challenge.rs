@@ -9,7 +9,9 @@ use std::sync::Arc;
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::Verified;
-use paraphe_proto::statements::{Challenge, Display, Enrolled, MatchMode, RelyingParty};
+use paraphe_proto::statements::{
+    Challenge, Display, ENROL_ACTION, ENROL_RELYING_PARTY, Enrolled, MatchMode, RelyingParty,
+};
 use paraphe_proto::time::Timestamp;
 
 use crate::error::Error;
@@ -46,6 +48,10 @@ impl Shown {
         if !texts(claims).all(is_plain) {
             let detail = "the document holds control, bidirectional or invisible characters";
             return Err(Error::untrusted("challenge.display", detail));
+        }
+        if claims.enrolment.is_some() && !is_enrolment(claims) {
+            let detail = "only the daemon's own desk may ask to sign an enrolment";
+            return Err(Error::untrusted("challenge.malformed", detail));
         }
         let match_digits = match_digits(claims)?;
         Ok(Self {
@@ -136,6 +142,11 @@ impl Shown {
     fn claims(&self) -> &Challenge {
         self.challenge.claims()
     }
+}
+
+/// The document of this action alone says in words what the claim `enrolment` binds.
+fn is_enrolment(claims: &Challenge) -> bool {
+    claims.action == ENROL_ACTION && claims.relying_party.id.to_string() == ENROL_RELYING_PARTY
 }
 
 fn is_code(code: &str, digits: u8) -> bool {
@@ -292,6 +303,31 @@ mod tests {
                 "challenge.display"
             );
         }
+    }
+
+    #[test]
+    fn an_enrolment_is_signed_for_the_daemons_own_desk_alone() {
+        let ask = |claims: &mut Challenge| {
+            claims.enrolment = Some(Enrolled {
+                operator_id: paraphe_proto::ids::OperatorId::from_bytes([1; 16]),
+                activation_id: paraphe_proto::ids::ActivationId::from_bytes([2; 16]),
+                person_sha256: [3; 32].into(),
+                evidence_sha256: [4; 32].into(),
+                channel: "counter".into(),
+                acr: "eidas2".into(),
+            });
+        };
+        assert_eq!(code(ask), "challenge.malformed", "a shop asks");
+        let desk = |claims: &mut Challenge| {
+            ask(claims);
+            claims.relying_party.id = ENROL_RELYING_PARTY.parse().unwrap();
+        };
+        assert_eq!(code(desk), "challenge.malformed", "the desk shows something else");
+        let right = |claims: &mut Challenge| {
+            desk(claims);
+            claims.action = ENROL_ACTION.to_owned();
+        };
+        assert!(verify(right).unwrap().enrolment().is_some());
     }
 
     #[test]

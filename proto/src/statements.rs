@@ -17,7 +17,7 @@ pub use activation::{
 pub use answer::{Approval, ApprovalDecision, Evaluation, EvaluationContext, Refusal, RefusalDecision};
 pub use assertion::{Assertion, AuthorizationDetail, Parameter, Parameters};
 pub use challenge::{Challenge, Display, DisplayRow, MatchMode, MatchRule, RelyingParty};
-pub use enrolment::{Enrolled, Enrolment, evidence_sha256, person_sha256};
+pub use enrolment::{ENROL_ACTION, ENROL_RELYING_PARTY, Enrolled, Enrolment, evidence_sha256, person_sha256};
 pub use proof::{Freshness, Proof};
 
 /// Ties claims to their `typ` and their issuer.

@@ -242,6 +242,13 @@ def _verify_enrolment(
         f"the clerk was asked on {clerk['device_id']}",
         "the clerk was asked on another phone, or the phone enrolled itself.",
     )
+    asked = (challenge.claims["relying_party"]["id"], challenge.claims["action"])
+    report.require(
+        "enrolment.challenge",
+        asked == ("paraphe-desk", "paraphe.enrol"),
+        f"asked at the desk: {challenge.claims['display']['title']}",
+        f"{asked} asked for something else than an enrolment.",
+    )
     key = public_key("enrolment.signature", clerk["approval_key"])
     enrolment = verify_statement("enrolment.signature", signed.enrolment, ENROLMENT, key, issuer)
     report.held("enrolment.signature", f"ES256 by the clerk's approval key {enrolment.kid}")

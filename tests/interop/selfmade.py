@@ -159,12 +159,14 @@ def _challenge() -> Claims:
 
 def _enrolled() -> Claims:
     digests = {"person_sha256": SOME_HASH, "evidence_sha256": SOME_HASH}
-    return {"activation_id": "act_" + "a" * 26, **digests, "channel": "counter", "acr": "eidas2"}
+    return {"operator_id": "opr_" + "a" * 26, "activation_id": "act_" + "a" * 26, **digests, "channel": "counter", "acr": "eidas2"}
 
 
 def _enrol_challenge() -> Claims:
     handle = transcript_sha256("paraphe/v1/device-handle", CLERK_ID, ENROL_ID)
-    return {"challenge_id": ENROL_ID, "device_handle": handle, "action": "paraphe.enrol", "enrolment": _enrolled()}
+    desk = {"id": "paraphe-desk", "name": "Paraphe"}
+    named = {"challenge_id": ENROL_ID, "device_handle": handle, "relying_party": desk}
+    return {**named, "action": "paraphe.enrol", "enrolment": _enrolled()}
 
 
 def _approval() -> Claims:

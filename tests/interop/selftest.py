@@ -157,6 +157,7 @@ def _altered_enrolments() -> list[tuple[str, str, Alteration]]:
     return [
         ("enrolment.clerk", "clerk's activation by a stranger", _signed_by("clerk_outer", "stranger")),
         ("enrolment.challenge", "enrolment asked for by the assertion key", _signed_by("enrol_challenge", "assertion")),
+        ("enrolment.challenge", "clerk asked for a purchase", _set("enrol_challenge", action="course.buy")),
         ("enrolment.handle", "clerk asked on another phone", _set("clerk_inner", device_id="dev_" + "d" * 26)),
         ("enrolment.signature", "enrolment by the clerk's possession key", _signed_by("enrolment", "clerk_possession")),
         ("enrolment.signature", "enrolment with a high s", _high_s("enrolment")),

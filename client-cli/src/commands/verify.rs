@@ -60,6 +60,8 @@ pub struct ReportView<'a> {
     verified: bool,
     #[serde(flatten)]
     report: &'a Report,
+    #[serde(skip)]
+    enrolment_missing: bool,
 }
 
 impl<'a> From<&'a Report> for ReportView<'a> {
@@ -67,6 +69,7 @@ impl<'a> From<&'a Report> for ReportView<'a> {
         ReportView {
             verified: report.failure.is_none(),
             report,
+            enrolment_missing: false,
         }
     }
 }
@@ -84,6 +87,11 @@ impl View for ReportView<'_> {
             .iter()
             .map(|failure| ["✗".to_owned(), failure.name.to_owned(), failure.why.clone()]);
         let table = table(["", "check", "what holds"], held.chain(failed));
+        let unchecked = if self.enrolment_missing {
+            "  The clerk's signature under the enrolment of that phone was not given, and not checked (--enrolment).\n"
+        } else {
+            ""
+        };
         let verdict = match (&self.report.failure, &self.report.assertion) {
             (None, Some(claims)) => {
                 let titles: Vec<&str> = claims
@@ -99,7 +107,7 @@ impl View for ReportView<'_> {
             }
             _ => format!("  {BAD}Not verified.{BAD:#}\n"),
         };
-        format!("{table}{verdict}")
+        format!("{table}{verdict}{unchecked}")
     }
 }
 
@@ -117,7 +125,14 @@ pub async fn run(context: &Context, args: Args) -> Result<()> {
         evidence: evidence(&args)?,
     };
     let report = verify(&inputs);
-    context.output.show(&ReportView::from(&report))?;
+    let enrolment_missing = inputs
+        .evidence
+        .as_ref()
+        .is_some_and(|evidence| evidence.enrolment.is_none());
+    context.output.show(&ReportView {
+        enrolment_missing,
+        ..ReportView::from(&report)
+    })?;
     report.result()
 }
 

@@ -6,15 +6,18 @@ use std::path::Path;
 
 use paraphe_companion::{Phone, Server};
 use paraphe_proto::v1::IssueActivationResponse;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::{edge, files, handset};
 
-/// The clerk's phone, with its PIN. One approval at a time: its file has one writer.
-pub struct DeskPhone {
-    phone: Mutex<Phone>,
+/// The clerk's phone, with its PIN.
+pub struct DeskPhone(Mutex<Held>);
+
+/// The phone in the clerk's hand: one enrolment at a time.
+pub struct Held {
+    phone: Phone,
     pin: Zeroizing<String>,
 }
 
@@ -30,12 +33,19 @@ impl DeskPhone {
     /// # Errors
     /// When there is none, or a file cannot be read.
     pub fn open(directory: &Path, pin_file: &Path) -> Result<Self> {
-        Ok(DeskPhone {
-            phone: Mutex::new(handset::open(directory)?),
+        Ok(DeskPhone(Mutex::new(Held {
+            phone: handset::open(directory)?,
             pin: files::read_value(pin_file)?,
-        })
+        })))
     }
 
+    /// Takes the phone up until the enrolment at hand is signed.
+    pub async fn take(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().await
+    }
+}
+
+impl Held {
     /// Does the clerk's part of an enrolment, before the person's phone can activate.
     ///
     /// # Errors
@@ -48,12 +58,11 @@ impl DeskPhone {
     }
 
     async fn approve(&self, server: &Server, asked: &Asked<'_>) -> Result<()> {
-        let phone = self.phone.lock().await;
-        for pending in phone.fetch(server).await? {
+        for pending in self.phone.fetch(server).await? {
             let shown = pending.challenge?;
             if shown.challenge_id().to_string() == asked.challenge_id {
                 let code = shown.match_digits().map(|_| asked.match_code);
-                phone
+                self.phone
                     .approve(server, &shown, code, &self.pin, &mut edge::random())
                     .await?;
                 return Ok(());

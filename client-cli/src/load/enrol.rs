@@ -137,8 +137,8 @@ struct Enrolled {
 impl Desk {
     async fn enrol(&self) -> Result<Enrolled> {
         let person = Specimen::draw(&mut edge::random());
-        let issued = self.issue(&person).await?;
-        self.clerk.stand_for(&self.phones, &issued).await?;
+        let case_id = self.verified(&person).await?;
+        let issued = self.issue(&case_id).await?;
         let handset = NewHandset::activate(&self.phones, &issued.uri).await?;
         let quarantined_until = self.confirm(&issued, handset.activated.sas.to_string()).await?;
         let uri = ActivationUri::parse(&issued.uri)
@@ -153,8 +153,8 @@ impl Desk {
         })
     }
 
-    /// A verified case and its activation.
-    async fn issue(&self, person: &Specimen) -> Result<IssueActivationResponse> {
+    /// A verified case; its id.
+    async fn verified(&self, person: &Specimen) -> Result<String> {
         let open = OpenCaseRequest {
             channel: self.channel.clone(),
         };
@@ -168,10 +168,20 @@ impl Desk {
             birthplace: String::new(),
         };
         patiently(|| async { Ok(self.enrolment.clone().record_evidence(evidence.clone()).await?) }).await?;
-        let issue = IssueActivationRequest { case_id };
+        Ok(case_id)
+    }
+
+    /// The activation of a case, signed on the clerk's phone: one at a time, since a newer one takes its place.
+    async fn issue(&self, case_id: &str) -> Result<IssueActivationResponse> {
+        let phone = self.clerk.take().await;
+        let issue = IssueActivationRequest {
+            case_id: case_id.to_owned(),
+        };
         let issued =
             patiently(|| async { Ok(self.enrolment.clone().issue_activation(issue.clone()).await?) });
-        Ok(issued.await?.into_inner())
+        let issued = issued.await?.into_inner();
+        phone.stand_for(&self.phones, &issued).await?;
+        Ok(issued)
     }
 
     /// Types the six digits; until when the phone can only refuse.

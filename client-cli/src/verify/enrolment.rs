@@ -6,7 +6,9 @@
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::jws::{self, Verified};
 use paraphe_proto::keyset::KeySetChain;
-use paraphe_proto::statements::{ActivationKey, Assertion, Challenge, Enrolment};
+use paraphe_proto::statements::{
+    ActivationKey, Assertion, Challenge, ENROL_ACTION, ENROL_RELYING_PARTY, Enrolment,
+};
 
 use super::approval::verify_challenge;
 use super::{Failure, SignedEnrolment, Trail, failed, phone};
@@ -29,6 +31,13 @@ pub(super) fn check(
         format!("the clerk's phone {}", clerk.device_id),
         "the clerk was asked on another phone, or the phone was enrolled by itself.",
     )?;
+    let asked = challenge.claims();
+    trail.require(
+        "enrolment.challenge",
+        asked.action == ENROL_ACTION && asked.relying_party.id.to_string() == ENROL_RELYING_PARTY,
+        format!("asked at the desk: {}", asked.display.title),
+        "the clerk was asked for something else than an enrolment.",
+    )?;
     let enrolment: Verified<Enrolment> =
         jws::verify(&signed.enrolment, &clerk.approval_key, issuer).map_err(failed("enrolment.signature"))?;
     trail.held(
@@ -40,7 +49,7 @@ pub(super) fn check(
     trail.require(
         "enrolment.activation",
         enrolled.activation_id == person.activation_id,
-        format!("the clerk stood for {}", enrolled.activation_id),
+        format!("{} stood for {}", enrolled.operator_id, enrolled.activation_id),
         "the clerk stood for another activation.",
     )?;
     trail.require(

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::encoding::B64;
-use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId, PairwiseSubject};
+use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId, OperatorId, PairwiseSubject};
 use paraphe_proto::jws::{Statement, sign};
 use paraphe_proto::keys::{Signer as _, SoftwareKey};
 use paraphe_proto::statements::{
@@ -152,6 +152,7 @@ fn phone(
 
 fn enrolled() -> Enrolled {
     Enrolled {
+        operator_id: OperatorId::from_bytes([17; 16]),
         activation_id: ActivationId::from_bytes([8; 16]),
         person_sha256: B64([14; 32]),
         evidence_sha256: B64([15; 32]),
@@ -163,6 +164,10 @@ fn enrolled() -> Enrolled {
 fn enrolment_challenge(clerk_id: DeviceId) -> Challenge {
     Challenge {
         action: "paraphe.enrol".into(),
+        relying_party: RelyingParty {
+            id: "paraphe-desk".parse().unwrap(),
+            name: "Paraphe".into(),
+        },
         enrolment: Some(enrolled()),
         ..challenge(clerk_id, ChallengeId::from_bytes([16; 16]))
     }

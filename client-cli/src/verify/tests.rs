@@ -73,6 +73,7 @@ fn an_untouched_story_holds_and_lists_every_check() {
         "approval.match_code",
         "assertion.approval",
         "enrolment.clerk",
+        "enrolment.challenge",
         "enrolment.signature",
         "enrolment.binding",
         "enrolment.activation",
@@ -274,7 +275,13 @@ fn a_failure_is_exit_code_nine_and_names_the_check() {
 #[test]
 fn an_enrolment_that_the_clerk_did_not_sign_as_it_was_is_refused() {
     type Change<'a> = &'a dyn Fn(&mut Story);
-    let cases: [(&str, Change<'_>); 6] = [
+    let cases: [(&str, Change<'_>); 8] = [
+        ("enrolment.challenge", &|story| {
+            story.enrolment_challenge.action = "course.buy".into();
+        }),
+        ("enrolment.challenge", &|story| {
+            story.enrolment_challenge.relying_party = story.challenge.relying_party.clone();
+        }),
         ("enrolment.clerk", &|story| {
             story.clerk.device_id = DeviceId::from_bytes([99; 16]);
         }),

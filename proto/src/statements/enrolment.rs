@@ -4,9 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     encoding::B64,
-    ids::{ActivationId, DeviceId},
+    ids::{ActivationId, DeviceId, OperatorId},
     transcript::Transcript,
 };
+
+/// Action of the challenge that asks for an [`Enrolment`]; no other may carry the claim `enrolment`.
+pub const ENROL_ACTION: &str = "paraphe.enrol";
+
+/// The relying party that asks for it: the daemon at its own desk.
+pub const ENROL_RELYING_PARTY: &str = "paraphe-desk";
 
 /// A clerk stands for one enrolment: this person, this evidence, this activation. Signed by the approval key of the clerk's
 /// own phone, in the same breath as the approval of the challenge that asked for it.
@@ -31,6 +37,8 @@ pub struct Enrolment {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enrolled {
+    /// The clerk's account.
+    pub operator_id: OperatorId,
     /// The activation that is good once this is signed.
     pub activation_id: ActivationId,
     /// Digest of the person, see [`person_sha256`].
@@ -44,7 +52,7 @@ pub struct Enrolled {
 }
 
 /// SHA-256 of the transcript `paraphe/v1/person` over `salt` and the pivot identity's fields. The salt of 32 random bytes keeps
-/// the digest from being searched for a name: whoever is to compare it must be given the salt.
+/// the digest from being searched for a name. The daemon keeps it sealed; who is to compare must be given it.
 pub fn person_sha256(salt: &[u8; 32], fields: &[&str]) -> [u8; 32] {
     digest("paraphe/v1/person", salt, fields)
 }

@@ -3,7 +3,7 @@
 use super::{ISS, key};
 use crate::{
     encoding::{B64, B64Vec},
-    ids::{ActivationId, ChallengeId, DeviceId, PairwiseSubject},
+    ids::{ActivationId, ChallengeId, DeviceId, OperatorId, PairwiseSubject},
     keys::Signer,
     pin::PinPolicy,
     statements::*,
@@ -64,6 +64,7 @@ pub(crate) fn challenge() -> Challenge {
 
 pub(crate) fn enrolled() -> Enrolled {
     Enrolled {
+        operator_id: OperatorId::from_bytes([14; 16]),
         activation_id: activation_id(),
         person_sha256: B64([12; 32]),
         evidence_sha256: B64([13; 32]),

@@ -19,7 +19,7 @@ use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::secret::{Bytes, Secret};
 use crate::store::record::Stored;
-use crate::store::{activation, case, challenge, device};
+use crate::store::{activation, case, challenge, device, operator};
 
 /// PIN epoch of a new device.
 pub const FIRST_EPOCH: u64 = 1;
@@ -50,21 +50,20 @@ pub struct Issue<'a> {
     pub signature: Option<Signature>,
 }
 
-/// Hands out the single-use secret; earlier open activations of the same person end.
+/// Hands out the single-use secret. Where no signature is waited for, earlier open activations of the same person end.
 ///
 /// # Errors
 /// Those of the store.
 pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) -> Result<Issued> {
-    for mut earlier in activation::open_of_subject(&mut s.rows, issue.subject_id)? {
-        if let Some(id) = earlier.device_id() {
-            expiry::revoke_unconfirmed(s, id)?;
-        }
-        earlier.state = State::Revoked;
-        s.rows.update(&mut earlier)?;
+    if issue.signature.is_none() {
+        end_earlier(s, issue.subject_id, secret.activation_id(), issue.issued_by)?;
     }
     let (id, code) = (secret.activation_id(), secret.code().to_string());
-    let lifetime_s = i64::from(profile_of(s, issue.channel)?.activation_lifetime_s);
-    let expires_at = s.now.plus_s(lifetime_s);
+    let profile = profile_of(s, issue.channel)?;
+    let (acr, expires_at) = (
+        profile.acr,
+        s.now.plus_s(i64::from(profile.activation_lifetime_s)),
+    );
     let state = match issue.signature {
         Some(_) => State::AwaitingSignature,
         None => State::Issued,
@@ -74,6 +73,7 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         subject_id: issue.subject_id,
         case_id: issue.case_id,
         channel: issue.channel.as_str().to_owned(),
+        acr: Some(acr),
         issued_by: issue.issued_by.to_owned(),
         expires_at,
         mac_key: Secret::new(*secret.mac_key()),
@@ -94,6 +94,48 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         uri: uri.to_text().to_string(),
         expires_at,
     })
+}
+
+/// Ends what was issued to a person before `newest` and not used to its end.
+///
+/// # Errors
+/// Those of the store.
+pub fn end_earlier(
+    s: &mut Scope<'_, '_>,
+    subject_id: SubjectId,
+    newest: ActivationId,
+    actor: &str,
+) -> Result<()> {
+    let mut earlier = activation::open_of_subject(&mut s.rows, subject_id)?;
+    earlier.retain(|activation| activation.id != newest);
+    for activation in earlier {
+        end(s, activation, actor)?;
+    }
+    Ok(())
+}
+
+/// Revokes an activation and the phone that it made, if any.
+///
+/// # Errors
+/// Those of the store.
+pub fn end(s: &mut Scope<'_, '_>, mut found: Stored<Activation>, actor: &str) -> Result<()> {
+    if let Some(id) = found.device_id() {
+        expiry::revoke_unconfirmed(s, id)?;
+    }
+    found.state = State::Revoked;
+    s.rows.update(&mut found)?;
+    s.audit(actor, "revoke_activation", found.id, "ok")
+}
+
+/// An operator who was disabled enrols nobody any more, also by what they handed out before.
+fn require_issuer_trusted(s: &mut Scope<'_, '_>, found: &Activation) -> Result<()> {
+    let Ok(id) = found.issued_by.parse() else {
+        return Ok(());
+    };
+    match operator::load(&mut s.rows, id)? {
+        Some(issuer) if issuer.disabled => fault::ACTIVATION_REVOKED.broken(),
+        _ => Ok(()),
+    }
 }
 
 fn profile_of<'a>(s: &Scope<'a, '_>, channel: ChannelName) -> Result<&'a ChannelProfile> {
@@ -123,6 +165,7 @@ pub fn begin(s: &mut Scope<'_, '_>, id: ActivationId, key: &PublicKey, mac: &[u8
         return fault::ACTIVATION_NOT_FOUND.broken();
     }
     found.require_alive(s.now)?;
+    require_issuer_trusted(s, &found)?;
     match &found.state {
         State::Issued => {}
         State::AwaitingSignature => return fault::ACTIVATION_UNSIGNED.broken(),
@@ -216,6 +259,7 @@ pub fn finish(
 ) -> Result<Finished> {
     let mut found = load(s, id)?;
     found.require_alive(s.now)?;
+    require_issuer_trusted(s, &found)?;
     let claims = stated.claims();
     let finished = keys_digest(claims);
     let required = profile_named(s, &found.channel)?.sas_confirmation;
@@ -315,7 +359,10 @@ fn new_device(
         subject_id: found.subject_id,
         state: DeviceState::AwaitingConfirmation,
         epoch: FIRST_EPOCH,
-        acr: profile_named(s, &found.channel)?.acr,
+        acr: match found.acr {
+            Some(acr) => acr,
+            None => profile_named(s, &found.channel)?.acr,
+        },
         key_storage: KeyStorage::Unattested,
         possession_key: offered.possession_key,
         approval_key: Bytes(*claims.approval_key.as_sec1()),

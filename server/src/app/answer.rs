@@ -6,7 +6,7 @@ use std::sync::Arc;
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::{self, Verified};
-use paraphe_proto::statements::{self, Approval, Enrolment, Refusal, RefusalDecision};
+use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
 
 use super::{Scope, challenge, enrolment, lift};
 use crate::domain::challenge::{Challenge, Purpose, State};
@@ -38,7 +38,7 @@ pub struct Signed {
     /// The approval.
     pub approval: Verified<Approval>,
     /// The enrolment, where the challenge asks a clerk to sign one.
-    pub enrolment: Option<Verified<Enrolment>>,
+    pub enrolment: enrolment::Statement,
 }
 
 /// `Answer`. The proof and the approval's signature were checked before.
@@ -79,13 +79,20 @@ pub fn answer(
         });
     }
     phone.require_active()?;
-    enrolment::require_bound(s, &challenge, claims, signed.enrolment.as_ref())?;
-    phone.attempts = phone
+    let credit = phone
         .attempts
         .clone()
-        .credit(claims.evaluation, id, claims.element_sha256.0)?;
+        .credit(claims.evaluation, id, claims.element_sha256.0);
+    phone.attempts = match (credit, challenge.require_open(s.now)) {
+        (Ok(credited), _) => credited,
+        // Repeated after it was credited: told what it was told before.
+        (Err(_), Err(ended)) => return Err(ended),
+        (Err(stale), Ok(())) => return Err(stale),
+    };
     let right_code = challenge.matches(&claims.match_code);
-    let open = challenge.require_open(s.now);
+    let open = challenge
+        .require_open(s.now)
+        .and_then(|()| enrolment::require_bound(s, &challenge, claims, &signed.enrolment));
     if open.is_ok() && !right_code {
         phone.wrong_codes = phone.wrong_codes.saturating_add(1);
     }
@@ -103,8 +110,9 @@ pub fn answer(
     if !right_code {
         return Ok(credited(fail(s, challenge, signed)?, None));
     }
-    if let Err(refused) = enrolment::require_signable(s, &challenge.purpose) {
-        return Ok(credited(fail(s, challenge, signed)?, Some(refused)));
+    if let Err(fault) = enrolment::require_signable(s, &challenge.purpose, &signed.enrolment) {
+        tracing::info!(challenge_id = %challenge.id, code = fault.code(), "an enrolment can no longer be signed");
+        return Ok(credited(fail(s, challenge, signed)?, None));
     }
     Ok(credited(approve(s, challenge, &phone, signed)?, None))
 }
@@ -138,7 +146,7 @@ fn approve(
         (Purpose::Lift { relying_party_id }, _) => {
             lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
         }
-        (Purpose::Enrol { activation_id, .. }, Some(statement)) => {
+        (Purpose::Enrol { activation_id, .. }, enrolment::Statement::Given(statement)) => {
             enrolment::sign(s, *activation_id, statement)?;
         }
         _ => {}
@@ -239,8 +247,20 @@ pub fn refuse(
 /// Blocks the relying party, freezes the person at the second report, and ends what they still ask.
 fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challenge>>> {
     tracing::warn!(challenge_id = %challenge.id, relying_party = %challenge.relying_party_id, "reported as not me");
-    if !matches!(challenge.purpose, Purpose::StepUp) {
-        return Ok(Vec::new());
+    match challenge.purpose {
+        Purpose::StepUp => {}
+        Purpose::Login { operator_id, .. } => {
+            enrolment::disown(s, operator_id, None)?;
+            return Ok(Vec::new());
+        }
+        Purpose::Enrol {
+            operator_id,
+            activation_id,
+        } => {
+            enrolment::disown(s, operator_id, Some(activation_id))?;
+            return Ok(Vec::new());
+        }
+        Purpose::Lift { .. } => return Ok(Vec::new()),
     }
     let party = &challenge.relying_party_id;
     let mut blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;

@@ -1,13 +1,13 @@
 //! Enrolment cases: open, record evidence, countersign, issue the activation (protocol.md section 5).
 
 use paraphe_proto::activation::ActivationSecret;
-use paraphe_proto::ids::{CaseId, OperatorId, SubjectId};
+use paraphe_proto::ids::{ActivationId, CaseId, OperatorId, SubjectId};
 
 use super::activation::{self, Issue, Issued};
+use super::enrolment::Asked;
 use super::{Scope, enrolment, pairwise};
 use crate::config::{ChannelName, EvidenceCheck};
 use crate::domain::case::{Case, Evidence, State};
-use crate::domain::challenge::Challenge;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::mrz;
@@ -55,7 +55,7 @@ pub struct RecordCommand {
 /// `RecordEvidence`.
 ///
 /// # Errors
-/// `mrz.refused`, `document.expired`, `evidence.checks_missing`, `case.*`; nothing is stored then.
+/// `mrz.refused`, `document.expired`, `evidence.checks_missing`, `subject.ambiguous`, `case.*`; nothing is stored then.
 pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> Result<Case> {
     let found = of_clerk(s, clerk, cmd.case_id)?;
     let evidence = if cmd.accepted {
@@ -74,7 +74,7 @@ pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> 
     Ok(recorded.record)
 }
 
-fn examine(s: &Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Evidence> {
+fn examine(s: &mut Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Evidence> {
     let today = time::OffsetDateTime::from_unix_timestamp(s.now.as_secs())
         .map_err(Fault::internal)?
         .date();
@@ -87,7 +87,7 @@ fn examine(s: &Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Eviden
             .on("mrz")
             .because(format!("On {}.", document.expiry_date)));
     }
-    PivotIdentity::of_document(&document, &cmd.birthplace).map_err(|error| {
+    let identity = PivotIdentity::of_document(&document, &cmd.birthplace).map_err(|error| {
         let field = if error.field() == "birthplace" {
             "birthplace"
         } else {
@@ -95,6 +95,8 @@ fn examine(s: &Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Eviden
         };
         Fault::field(field, error.to_string())
     })?;
+    let number = format!("{} {}", document.issuing_state, document.number);
+    known_person(s, &identity, &number).map_err(|fault| fault.on("birthplace"))?;
     let channel =
         ChannelName::from_name(&case.channel).and_then(|name| s.facts.config.channels.profile(name));
     let needed = channel
@@ -142,18 +144,15 @@ pub fn countersign(s: &mut Scope<'_, '_>, by: OperatorId, id: CaseId) -> Result<
 ///
 /// # Errors
 /// `case.*`, `subject.already_enrolled`, `operator.no_phone`, `enrolment.too_many`.
-pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId) -> Result<(Issued, Challenge)> {
+pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId) -> Result<(Issued, Asked)> {
     let found = of_clerk(s, clerk.id, id)?;
     let evidence = found.issuable()?;
-    let identity = PivotIdentity::parse(
-        &evidence.family_name,
-        &evidence.given_names,
-        &evidence.birth_date,
-        &evidence.birthplace,
-    )
-    .map_err(Fault::internal)?;
-    let document = format!("{} {}", evidence.issuing_state, evidence.number);
-    let subject_id = person(s, &identity, document)?;
+    let identity = identity_of(evidence)?;
+    let subject_id =
+        match known_person(s, &identity, &document_of(evidence)).map_err(|fault| fault.on("case_id"))? {
+            Some(id) => id,
+            None => SubjectId::random(&mut s.rng()),
+        };
     let mut alive = device::alive_of_subject(&mut s.rows, subject_id)?;
     alive.retain(|phone| !phone.rollback_noticed);
     if alive
@@ -166,23 +165,32 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId) -> Result<(Iss
     let profile = s.facts.config.channels.profile(channel);
     let acr = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?.acr;
     let secret = ActivationSecret::random(&mut s.rng());
-    let (asked, signature) = enrolment::ask(s, clerk, &found, evidence, secret.activation_id(), acr)?;
+    let mut asked = enrolment::ask(s, clerk, &found, evidence, secret.activation_id(), acr)?;
     let issue = Issue {
         subject_id,
         case_id: Some(id),
         channel,
         issued_by: &clerk.id.to_string(),
-        signature: Some(signature),
+        signature: asked.signature.take(),
     };
     let issued = activation::issue(s, secret, issue)?;
-    let mut out = found.try_map(|case| case.issue(issued.id, subject_id))?;
-    s.rows.update(&mut out)?;
     Ok((issued, asked))
 }
 
-/// The subject behind an identity: the same birthplace or the same document makes the same person; a name and a birth date alone
-/// do not.
-fn person(s: &mut Scope<'_, '_>, identity: &PivotIdentity, document: String) -> Result<SubjectId> {
+fn document_of(evidence: &Evidence) -> String {
+    format!("{} {}", evidence.issuing_state, evidence.number)
+}
+
+/// The subject behind an identity, if there is one: the same birthplace or the same document makes the same person; a name and a birth
+/// date alone do not.
+///
+/// # Errors
+/// `subject.ambiguous` where namesakes are known and no birthplace tells them apart.
+fn known_person(
+    s: &mut Scope<'_, '_>,
+    identity: &PivotIdentity,
+    document: &str,
+) -> Result<Option<SubjectId>> {
     let mut namesakes = 0;
     for known in pairwise::of_identity(s, identity)? {
         let stored = known.identity.as_ref();
@@ -192,17 +200,53 @@ fn person(s: &mut Scope<'_, '_>, identity: &PivotIdentity, document: String) -> 
         if (born.is_some() && born == identity.birthplace())
             || stored.is_some_and(|stored| stored.document == document)
         {
-            return Ok(known.id);
+            return Ok(Some(known.id));
         }
         namesakes += 1;
     }
     if namesakes > 0 && identity.birthplace().is_none() {
-        return Err(fault::SUBJECT_AMBIGUOUS.fault().on("birthplace"));
+        return Err(fault::SUBJECT_AMBIGUOUS.fault());
     }
-    let id = SubjectId::random(&mut s.rng());
+    Ok(None)
+}
+
+/// The evidence of a case whose person can still be told from their namesakes.
+///
+/// # Errors
+/// `subject.ambiguous`, `case.*`.
+pub fn nameable(s: &mut Scope<'_, '_>, id: CaseId) -> Result<Evidence> {
+    let found = case::load(&mut s.rows, id)?.ok_or_else(|| fault::CASE_NOT_FOUND.fault())?;
+    let evidence = found.issuable()?.clone();
+    known_person(s, &identity_of(&evidence)?, &document_of(&evidence))?;
+    Ok(evidence)
+}
+
+/// The activation of a case is out, now that it is signed. Its person is known from now on, under `new_id` if they were not; nobody
+/// becomes known before.
+///
+/// # Errors
+/// `subject.ambiguous`, `case.*`; those of the store.
+pub fn issued(
+    s: &mut Scope<'_, '_>,
+    id: CaseId,
+    activation_id: ActivationId,
+    new_id: SubjectId,
+) -> Result<SubjectId> {
+    let found = case::load(&mut s.rows, id)?.ok_or_else(|| fault::CASE_NOT_FOUND.fault())?;
+    let subject_id = person_of(s, found.issuable()?, new_id)?;
+    let mut out = found.try_map(|case| case.issue(activation_id, subject_id))?;
+    s.rows.update(&mut out)?;
+    Ok(subject_id)
+}
+
+fn person_of(s: &mut Scope<'_, '_>, evidence: &Evidence, new_id: SubjectId) -> Result<SubjectId> {
+    let (identity, document) = (identity_of(evidence)?, document_of(evidence));
+    if let Some(known) = known_person(s, &identity, &document)? {
+        return Ok(known);
+    }
     let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
     s.rows.insert(&Subject {
-        id,
+        id: new_id,
         lookup: Some(serde_bytes::ByteBuf::from(lookup.to_vec())),
         identity: Some(StoredIdentity {
             family_name: identity.family_name().to_owned(),
@@ -214,7 +258,17 @@ fn person(s: &mut Scope<'_, '_>, identity: &PivotIdentity, document: String) -> 
         frozen_at: None,
         created_at: s.now,
     })?;
-    Ok(id)
+    Ok(new_id)
+}
+
+fn identity_of(evidence: &Evidence) -> Result<PivotIdentity> {
+    PivotIdentity::parse(
+        &evidence.family_name,
+        &evidence.given_names,
+        &evidence.birth_date,
+        &evidence.birthplace,
+    )
+    .map_err(Fault::internal)
 }
 
 /// `GetCase`, for the clerk who opened it; for supervisors, and for every clerk while the case waits for a second person.

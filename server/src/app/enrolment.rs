@@ -5,12 +5,13 @@
 //! leaves `awaiting_signature` without a `paraphe-enrolment+jwt` over exactly what the challenge named.
 
 use paraphe_proto::encoding::B64;
-use paraphe_proto::ids::ActivationId;
+use paraphe_proto::ids::{ActivationId, OperatorId};
 use paraphe_proto::jws::Verified;
 use paraphe_proto::statements::{self, Approval, Enrolled, Enrolment};
 
 use super::own::{Own, Quota, raise_own, require_quota};
-use super::{Scope, operator as operators};
+use super::request::supersede;
+use super::{Scope, activation as activations, case, operator as operators};
 use crate::domain::activation::{Signature, State};
 use crate::domain::case::{Case, Evidence};
 use crate::domain::challenge::{Challenge, Purpose};
@@ -22,12 +23,22 @@ use crate::domain::secret::Bytes;
 use crate::store::{activation, operator};
 
 /// Action of the built-in catalogue.
-const ACTION: &str = "paraphe.enrol";
+const ACTION: &str = statements::ENROL_ACTION;
+
+/// What asking the clerk led to.
+pub struct Asked {
+    /// The challenge on the clerk's phone.
+    pub challenge: Challenge,
+    /// What the activation waits for; taken by the activation.
+    pub signature: Option<Signature>,
+    /// An earlier enrolment that this one took the place of: a clerk has one to sign at a time.
+    pub superseded: Vec<Challenge>,
+}
 
 /// Raises the challenge that asks the clerk to sign.
 ///
 /// # Errors
-/// `operator.no_phone`, `enrolment.too_many`.
+/// `operator.no_phone`, `enrolment.too_many`, `challenge.charged`.
 pub fn ask(
     s: &mut Scope<'_, '_>,
     clerk: &Operator,
@@ -35,7 +46,7 @@ pub fn ask(
     evidence: &Evidence,
     activation_id: ActivationId,
     acr: Acr,
-) -> Result<(Challenge, Signature)> {
+) -> Result<Asked> {
     let Some(phone) = operators::phone_of(s, clerk, Acr::Eidas1)? else {
         return fault::OPERATOR_NO_PHONE.broken();
     };
@@ -45,8 +56,14 @@ pub fn ask(
         per_day: figures.enrolments_per_day,
     };
     require_quota(s, phone.subject_id, DESK, quota, fault::ENROLMENTS_EXHAUSTED)?;
+    let superseded = supersede(s, &phone, DESK)?;
     let salt = s.random();
-    let enrolled = enrolled(case, evidence, activation_id, acr, &salt);
+    let enrolled = enrolled(clerk, case, evidence, activation_id, acr, &salt);
+    let checks = evidence.checks.join(", ");
+    let birthplace = match evidence.birthplace.as_str() {
+        "" => "–",
+        known => known,
+    };
     let document = format!(
         "{} {} {}",
         evidence.issuing_state,
@@ -64,8 +81,11 @@ pub fn ask(
                 ("family_name", &evidence.family_name),
                 ("given_names", &evidence.given_names),
                 ("birth_date", &evidence.birth_date),
+                ("birthplace", birthplace),
                 ("document", &document),
+                ("checks", &checks),
                 ("channel", &case.channel),
+                ("level", acr.as_str()),
             ],
             lifetime_s: None,
             purpose: Purpose::Enrol {
@@ -80,7 +100,11 @@ pub fn ask(
         salt: Bytes(salt),
         statement: None,
     };
-    Ok((challenge, signature))
+    Ok(Asked {
+        challenge,
+        signature: Some(signature),
+        superseded,
+    })
 }
 
 fn ending(number: &str) -> String {
@@ -89,12 +113,26 @@ fn ending(number: &str) -> String {
 }
 
 fn enrolled(
+    clerk: &Operator,
     case: &Case,
     evidence: &Evidence,
     activation_id: ActivationId,
     acr: Acr,
     salt: &[u8; 32],
 ) -> Enrolled {
+    let (person_sha256, evidence_sha256) = digests(evidence, salt);
+    Enrolled {
+        operator_id: clerk.id,
+        activation_id,
+        person_sha256: B64(person_sha256),
+        evidence_sha256: B64(evidence_sha256),
+        channel: case.channel.clone(),
+        acr: acr.as_str().to_owned(),
+    }
+}
+
+/// Digests of the person and of the evidence.
+fn digests(evidence: &Evidence, salt: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
     let person = [
         &evidence.family_name,
         &evidence.given_names,
@@ -114,24 +152,31 @@ fn enrolled(
     let mut evidence_fields: Vec<&str> = document.map(String::as_str).to_vec();
     evidence_fields.push(&recorded_at);
     evidence_fields.extend(evidence.checks.iter().map(String::as_str));
-    Enrolled {
-        activation_id,
-        person_sha256: B64(statements::person_sha256(salt, &person.map(String::as_str))),
-        evidence_sha256: B64(statements::evidence_sha256(salt, &evidence_fields)),
-        channel: case.channel.clone(),
-        acr: acr.as_str().to_owned(),
-    }
+    (
+        statements::person_sha256(salt, &person.map(String::as_str)),
+        statements::evidence_sha256(salt, &evidence_fields),
+    )
+}
+
+/// The enrolment statement that came with an approval.
+pub enum Statement {
+    /// None came.
+    Absent,
+    /// One whose signature holds.
+    Given(Box<Verified<Enrolment>>),
+    /// One that is not the clerk's.
+    Refused,
 }
 
 /// Whether the enrolment statement is there exactly where the challenge asks for one, and bound to it and to the approval.
 ///
 /// # Errors
-/// `enrolment.mismatch`; nothing is credited then.
+/// `enrolment.mismatch`; the PIN was right all the same.
 pub fn require_bound(
     s: &Scope<'_, '_>,
     challenge: &Challenge,
     approval: &Approval,
-    statement: Option<&Verified<Enrolment>>,
+    statement: &Statement,
 ) -> Result<()> {
     let asked = match challenge.purpose {
         Purpose::Enrol { .. } => {
@@ -141,9 +186,10 @@ pub fn require_bound(
         }
         _ => None,
     };
-    let bound = match (&asked, statement.map(Verified::claims)) {
-        (None, None) => true,
-        (Some(asked), Some(claims)) => {
+    let bound = match (&asked, statement) {
+        (None, Statement::Absent) => true,
+        (Some(asked), Statement::Given(given)) => {
+            let claims = given.claims();
             claims.enrolled == *asked
                 && claims.challenge_sha256 == approval.challenge_sha256
                 && claims.device_id == approval.device_id
@@ -159,11 +205,11 @@ pub fn require_bound(
     }
 }
 
-/// Whether the clerk's yes still counts: the operator is a clerk, the activation waits for it.
+/// Whether the clerk's yes still counts: the operator is a clerk, the activation waits for it, the evidence is what was shown.
 ///
 /// # Errors
-/// `caller.forbidden`, `activation.*`; the PIN was right all the same.
-pub fn require_signable(s: &mut Scope<'_, '_>, purpose: &Purpose) -> Result<()> {
+/// `caller.forbidden`, `activation.*`, `case.*`, `subject.ambiguous`; the PIN was right all the same.
+pub fn require_signable(s: &mut Scope<'_, '_>, purpose: &Purpose, statement: &Statement) -> Result<()> {
     let Purpose::Enrol {
         operator_id,
         activation_id,
@@ -178,25 +224,56 @@ pub fn require_signable(s: &mut Scope<'_, '_>, purpose: &Purpose) -> Result<()> 
     let found = activation::load(&mut s.rows, *activation_id)?;
     let found = found.ok_or_else(|| fault::ACTIVATION_NOT_FOUND.fault())?;
     found.require_alive(s.now)?;
-    match found.state {
-        State::AwaitingSignature => Ok(()),
-        _ => fault::ACTIVATION_STATE.broken(),
+    if !matches!(found.state, State::AwaitingSignature) {
+        return fault::ACTIVATION_STATE.broken();
     }
+    let (Some(case_id), Some(signature), Statement::Given(given)) =
+        (found.case_id, &found.signature, statement)
+    else {
+        return fault::ACTIVATION_STATE.broken();
+    };
+    let (person, evidence) = digests(&case::nameable(s, case_id)?, &signature.salt.0);
+    let signed = &given.claims().enrolled;
+    if signed.person_sha256.0 != person || signed.evidence_sha256.0 != evidence {
+        return fault::CASE_STATE.broken();
+    }
+    Ok(())
 }
 
 /// The activation counts from here.
 ///
 /// # Errors
-/// `activation.state`; those of the store.
+/// `activation.state`, `subject.ambiguous`; those of the store.
 pub fn sign(s: &mut Scope<'_, '_>, id: ActivationId, statement: &Verified<Enrolment>) -> Result<()> {
     let found = activation::load(&mut s.rows, id)?;
     let found = found.ok_or_else(|| Fault::internal("an enrolment without its activation"))?;
-    let mut signed = found.try_map(|activation| activation.sign(statement.compact().to_owned()))?;
+    let clerk = statement.claims().enrolled.operator_id.to_string();
+    let case_id = found
+        .case_id
+        .ok_or_else(|| Fault::internal("a signed activation without case"))?;
+    let subject_id = case::issued(s, case_id, id, found.subject_id)?;
+    activations::end_earlier(s, subject_id, id, &clerk)?;
+    let mut signed =
+        found.try_map(|activation| activation.sign(subject_id, statement.compact().to_owned()))?;
     s.rows.update(&mut signed)?;
-    s.audit(
-        &statement.claims().device_id.to_string(),
-        "sign_enrolment",
-        id,
-        "ok",
-    )
+    s.audit(&clerk, "sign_enrolment", id, "ok")
+}
+
+/// The operator did not ask for this: somebody acts in their name. Their sessions end, and so does what was to be signed.
+///
+/// # Errors
+/// Those of the store.
+pub fn disown(s: &mut Scope<'_, '_>, operator_id: OperatorId, asked: Option<ActivationId>) -> Result<()> {
+    let actor = operator_id.to_string();
+    for session in operator::sessions_of(&mut s.rows, operator_id)? {
+        s.rows.delete(session)?;
+    }
+    s.audit(&actor, "end_sessions", operator_id, "not_me")?;
+    if let Some(id) = asked
+        && let Some(found) = activation::load(&mut s.rows, id)?
+        && matches!(found.state, State::AwaitingSignature)
+    {
+        activations::end(s, found, &actor)?;
+    }
+    Ok(())
 }

@@ -234,7 +234,11 @@ pub fn phone_for(
     }))
 }
 
-fn supersede(
+/// Ends the transaction that one relying party still asks of a phone.
+///
+/// # Errors
+/// `challenge.charged` for one with a PIN attempt of less than 60 s ago.
+pub fn supersede(
     s: &mut Scope<'_, '_>,
     phone: &Stored<Device>,
     relying_party_id: &str,

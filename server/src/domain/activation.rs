@@ -8,6 +8,7 @@ use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{self, Result};
+use super::level::Acr;
 use super::secret::{Bytes, Secret};
 
 /// Wrong confirmations that end an activation.
@@ -118,6 +119,9 @@ pub struct Activation {
     pub case_id: Option<CaseId>,
     /// Its channel's profile decides confirmation, level and quarantine.
     pub channel: String,
+    /// Level that its phone will have, as it was when the activation was issued; `None` in rows of before that was kept.
+    #[serde(default)]
+    pub acr: Option<Acr>,
     /// Actor that issued it.
     pub issued_by: String,
     /// When it ends.
@@ -180,15 +184,16 @@ impl Activation {
         }
     }
 
-    /// The clerk has signed: the secret may be used.
+    /// The clerk has signed for this person: the secret may be used.
     ///
     /// # Errors
     /// `activation.state`.
-    pub fn sign(mut self, statement: String) -> Result<Self> {
+    pub fn sign(mut self, subject_id: SubjectId, statement: String) -> Result<Self> {
         match (&self.state, &mut self.signature) {
             (State::AwaitingSignature, Some(signature)) => signature.statement = Some(statement),
             _ => return fault::ACTIVATION_STATE.broken(),
         }
+        self.subject_id = subject_id;
         self.state = State::Issued;
         Ok(self)
     }

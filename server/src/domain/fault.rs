@@ -96,7 +96,7 @@ rules! {
     CHANNEL_UNKNOWN = "channel.unknown", Invalid, "The channel has no profile in the configuration.";
     CASE_NOT_FOUND = "case.not_found", NotFound, "There is no such case of this clerk.";
     CASE_STATE = "case.state", Precondition, "The case is in another state: look at it first.";
-    CASE_OWN = "case.own", Forbidden, "A clerk can neither countersign their own case nor enrol themself.";
+    CASE_OWN = "case.own", Forbidden, "A clerk cannot countersign their own case: a colleague must.";
     MRZ_REFUSED = "mrz.refused", Invalid, "The machine-readable zone is not right: type it again.";
     DOCUMENT_EXPIRED = "document.expired", Precondition, "The document has expired: ask for a valid one.";
     CHECKS_MISSING = "evidence.checks_missing", Invalid, "The channel asks for checks that were not recorded.";

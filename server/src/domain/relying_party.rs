@@ -8,7 +8,7 @@ use super::secret::Bytes;
 /// The daemon as its own relying party: operator logins and lifts.
 pub const DAEMON: &str = "paraphe";
 /// The daemon where clerks sign enrolments: apart from [`DAEMON`], so that a busy counter spends no login quota.
-pub const DESK: &str = "paraphe-desk";
+pub const DESK: &str = paraphe_proto::statements::ENROL_RELYING_PARTY;
 
 /// Whether an id belongs to the daemon itself.
 pub fn is_own(id: &str) -> bool {

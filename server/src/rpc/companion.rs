@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status};
 use super::proof::{self, Bound, Proven};
 use super::{Shared, decode, encode, status, watch};
 use crate::app::unlock::UnlockCommand;
-use crate::app::{activation, answer, challenge, history, lift, unlock};
-use crate::domain::challenge::Challenge;
+use crate::app::{activation, answer, challenge, enrolment, history, lift, unlock};
+use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::fault::{self, Fault};
 use crate::store::meta;
 
@@ -283,11 +283,7 @@ impl Companion for CompanionService {
             .ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
         let approval = jws::verify::<Approval>(&proven.body.approval, &key, self.0.daemon.facts.issuer())
             .map_err(|error| statement_refused("approval", error))?;
-        let enrolment = Some(&proven.body.enrolment).filter(|compact| !compact.is_empty());
-        let enrolment = enrolment
-            .map(|compact| jws::verify::<Enrolment>(compact, &key, self.0.daemon.facts.issuer()))
-            .transpose()
-            .map_err(|error| statement_refused("enrolment", error))?;
+        let enrolment = self.enrolment(&proven.body.enrolment, &key);
         let signed = answer::Signed { approval, enrolment };
         let device_id = proven.device_id;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, device_id, id, &signed);
@@ -366,10 +362,22 @@ impl Companion for CompanionService {
 }
 
 impl CompanionService {
+    fn enrolment(&self, compact: &str, key: &PublicKey) -> enrolment::Statement {
+        if compact.is_empty() {
+            return enrolment::Statement::Absent;
+        }
+        match jws::verify::<Enrolment>(compact, key, self.0.daemon.facts.issuer()) {
+            Ok(given) => enrolment::Statement::Given(Box::new(given)),
+            Err(_) => enrolment::Statement::Refused,
+        }
+    }
+
     fn entry(&self, past: &Challenge) -> Result<v1::HistoryEntry, Status> {
         let facts = &self.0.daemon.facts;
         let shown = facts.keys.reopen_challenge(&past.statement, facts.issuer())?;
-        let rows = shown.display.rows.into_iter();
+        // A clerk's phone is no list of the people they enrolled.
+        let about_others = matches!(past.purpose, Purpose::Enrol { .. });
+        let rows = shown.display.rows.into_iter().filter(|_| !about_others);
         Ok(v1::HistoryEntry {
             at: past.created_at.as_secs(),
             challenge_id: past.id.to_string(),

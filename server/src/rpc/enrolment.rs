@@ -88,8 +88,12 @@ impl Enrolment for EnrolmentService {
             .0
             .operate("issue_activation", actor, wire.case_id, now, verb)
             .await?;
-        let response = encode::issued(issued, Some(&asked));
-        self.0.wake(&Arc::new(asked));
+        let response = encode::issued(issued, Some(&asked.challenge));
+        self.0.wake(&Arc::new(asked.challenge));
+        asked
+            .superseded
+            .into_iter()
+            .for_each(|ended| self.0.wake(&Arc::new(ended)));
         Ok(Response::new(response))
     }
 
