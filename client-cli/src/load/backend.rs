@@ -4,6 +4,7 @@
 //! verdict that was handled, so none is missed; every verdict is in the journal before anybody acts on it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use paraphe_proto::v1::check_request::Person;
@@ -33,17 +34,28 @@ pub struct Backend {
     pub id: String,
     /// What its confirmations wait for.
     pub verdicts: Verdicts,
-    client: StepUpClient<AuthenticatedChannel>,
+    clients: Vec<StepUpClient<AuthenticatedChannel>>,
+    calls: AtomicUsize,
 }
 
 impl Backend {
-    /// The backend `id`, whose idempotency keys begin with `prefix`.
-    pub fn new(id: String, client: StepUpClient<AuthenticatedChannel>, prefix: String) -> Self {
+    /// The backend `id`, one client for each of its connections; its idempotency keys begin with `prefix`.
+    pub fn new(id: String, clients: Vec<StepUpClient<AuthenticatedChannel>>, prefix: String) -> Self {
         Backend {
             id,
             verdicts: Verdicts::new(prefix),
-            client,
+            clients,
+            calls: AtomicUsize::new(0),
         }
+    }
+
+    /// The connections take turns.
+    fn client(&self) -> Result<StepUpClient<AuthenticatedChannel>> {
+        let turn = self.calls.fetch_add(1, Ordering::Relaxed);
+        let client = self.clients.get(turn % self.clients.len().max(1));
+        client
+            .cloned()
+            .ok_or_else(|| Error::Unreachable(format!("{} has no connection.", self.id)))
     }
 
     /// The subject of a phone's owner here.
@@ -62,7 +74,7 @@ impl Backend {
             action: ACTION.to_owned(),
             session_acr: String::new(),
         };
-        let reply = self.client.clone().check(request).await?.into_inner();
+        let reply = self.client()?.check(request).await?.into_inner();
         if reply.subject.is_empty() {
             return Err(Error::NotFound(format!(
                 "The daemon knows nobody of the identity of phone {}.",
@@ -92,7 +104,7 @@ impl Backend {
             lifetime_s,
             ..RequestRequest::default()
         };
-        Ok(self.client.clone().request(request).await?.into_inner())
+        Ok(self.client()?.request(request).await?.into_inner())
     }
 
     /// Opens the stream of verdicts reached from now on, or after a cursor.
@@ -103,7 +115,7 @@ impl Backend {
         let request = WatchRequest {
             cursor: cursor.to_owned(),
         };
-        Ok(self.client.clone().watch(request).await?.into_inner())
+        Ok(self.client()?.watch(request).await?.into_inner())
     }
 }
 

@@ -102,27 +102,21 @@ impl Confirmations {
         place: Place,
     ) -> Outcomes<()> {
         let began = Instant::now();
-        let (lifetime_s, beyond) = match intent {
-            Intent::Expire => (self.expire_after_s, self.expire_after_s.into()),
-            _ => (0, 0),
+        let lifetime_s = if intent == Intent::Expire {
+            self.expire_after_s
+        } else {
+            0
         };
-        let deadline = self.calls.patience.deadline(Duration::from_secs(beyond));
+        let deadline = self
+            .calls
+            .patience
+            .deadline(Duration::from_secs(lifetime_s.into()));
         let subject = slot.subjects.get(index).cloned().unwrap_or_default();
-        let purchase = Purchase::new(&claim.key, claim.number);
-        let send = || backend.request(&claim.key, &subject, &purchase, lifetime_s);
-        let requested = self.calls.call(Some(Step::Request), deadline, send).await?;
-        self.journal.add(&Entry::Requested {
-            relying_party: &backend.id,
-            idempotency_key: &claim.key,
-            challenge_id: &requested.reply.challenge_id,
-        });
+        let requested = self
+            .requested(backend, &claim, &subject, lifetime_s, deadline)
+            .await?;
         let asked = self.delivered(slot, requested, deadline).await?;
-        if let Some(difference) = purchase.difference(&asked.shown, &backend.id) {
-            let id = &asked.requested.challenge_id;
-            return Err(Failure::Discrepancy(format!(
-                "{id} shows another purchase: {difference}."
-            )));
-        }
+        is_as_asked(&asked, &claim, backend)?;
         // Nobody is at work on it until it expires.
         let place = (intent != Intent::Expire).then_some(place);
         let answered_at = self.answered(slot, &asked, intent, deadline).await?;
@@ -136,6 +130,25 @@ impl Confirmations {
         }
         drop(place);
         Ok(())
+    }
+
+    async fn requested(
+        &self,
+        backend: &Backend,
+        claim: &Claim,
+        subject: &str,
+        lifetime_s: u32,
+        deadline: Instant,
+    ) -> Result<Answered<RequestResponse>> {
+        let purchase = Purchase::new(&claim.key, claim.number);
+        let send = || backend.request(&claim.key, subject, &purchase, lifetime_s);
+        let requested = self.calls.call(Some(Step::Request), deadline, send).await?;
+        self.journal.add(&Entry::Requested {
+            relying_party: &backend.id,
+            idempotency_key: &claim.key,
+            challenge_id: &requested.reply.challenge_id,
+        });
+        Ok(requested)
     }
 
     /// The phone has the challenge that the request led to.
@@ -256,6 +269,17 @@ impl Confirmations {
         let approved = self.hand(slot, &shown, "", deadline).approve().await?;
         expect_outcome(&approved.reply, State::Approved)
     }
+}
+
+fn is_as_asked(asked: &Asked, claim: &Claim, backend: &Backend) -> Outcomes<()> {
+    let purchase = Purchase::new(&claim.key, claim.number);
+    let difference = purchase.difference(&asked.shown, &backend.id);
+    difference.map_or(Ok(()), |difference| {
+        let id = &asked.requested.challenge_id;
+        Err(Failure::Discrepancy(format!(
+            "{id} shows another purchase: {difference}."
+        )))
+    })
 }
 
 fn parsed(challenge_id: &str) -> Outcomes<ChallengeId> {

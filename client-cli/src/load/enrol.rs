@@ -16,15 +16,14 @@ use paraphe_proto::v1::{
     RecordEvidenceRequest,
 };
 use serde::Serialize;
-use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::desk_phone::DeskPhone;
 use super::folder::{Appender, Folder, Issuer, PhoneLine};
 use super::keys::MemoryKeyStore;
 use super::patience::{Patience, patiently};
-use super::progress;
 use super::specimen::Specimen;
+use super::{progress, tasks};
 use crate::channel::AuthenticatedChannel;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -85,40 +84,54 @@ pub async fn prepare(context: &Context, order: Order) -> Result<Prepared> {
         clerk: DeskPhone::open(&order.clerk_phone, &order.pin_file)?,
         channel: order.channel,
     });
-    let folder = Folder::at(&order.to);
+    let mut shelf = Shelf::new(Folder::at(&order.to));
     let bar = progress::bar(context.output, "enrolling", order.phones);
-    let mut made: Option<Appender> = None;
-    let mut quarantined_until = None;
-    let mut enrolling = JoinSet::new();
-    let mut left = order.phones;
-    loop {
-        while left > 0 && enrolling.len() < DESKS {
-            left -= 1;
-            let desk = Arc::clone(&desk);
-            enrolling.spawn(async move { desk.enrol().await });
-        }
-        let Some(enrolled) = enrolling.join_next().await else {
-            break;
-        };
-        let ended = |error| Error::other("load.task", format!("A task ended early: {error}."));
-        let enrolled = enrolled.map_err(ended)??;
-        let appender = match &mut made {
-            Some(appender) => appender,
-            None => {
-                folder.create(&enrolled.issuer)?;
-                made.insert(folder.append()?)
-            }
-        };
-        appender.add(&enrolled.phone)?;
-        quarantined_until = quarantined_until.max(enrolled.quarantined_until);
+    let people = (0..order.phones).map(|_| {
+        let desk = Arc::clone(&desk);
+        async move { desk.enrol().await }
+    });
+    tasks::each(DESKS, people, |enrolled| {
         bar.inc(1);
-    }
+        shelf.put(enrolled)
+    })
+    .await?;
     bar.finish_and_clear();
     Ok(Prepared {
         phones: order.phones,
         to: order.to,
-        quarantined_until,
+        quarantined_until: shelf.quarantined_until,
     })
+}
+
+/// Where confirmed phones go.
+struct Shelf {
+    folder: Folder,
+    file: Option<Appender>,
+    quarantined_until: Option<i64>,
+}
+
+impl Shelf {
+    fn new(folder: Folder) -> Self {
+        Shelf {
+            folder,
+            file: None,
+            quarantined_until: None,
+        }
+    }
+
+    /// The first phone names the issuer of all.
+    fn put(&mut self, enrolled: Enrolled) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                self.folder.create(&enrolled.issuer)?;
+                self.file.insert(self.folder.append()?)
+            }
+        };
+        file.add(&enrolled.phone)?;
+        self.quarantined_until = self.quarantined_until.max(enrolled.quarantined_until);
+        Ok(())
+    }
 }
 
 struct Desk {

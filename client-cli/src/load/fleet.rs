@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::patience::Patience;
 use super::phone::LoadPhone;
 use super::stream::{self, Arrival, Inbox};
+use super::tasks;
 use crate::error::{Error, Result};
 
 /// Streams that are being opened at the same time.
@@ -46,31 +47,27 @@ impl Fleet {
         patience: Patience,
     ) -> Result<Self> {
         let (home, free) = mpsc::unbounded_channel();
-        let mut opening = tokio::task::JoinSet::new();
-        for (phone, subjects) in phones {
-            if opening.len() >= OPENING {
-                joined(opening.join_next().await)?;
-            }
+        let slots = phones.into_iter().map(|(phone, subjects)| {
             let home = home.clone();
-            opening.spawn(async move {
+            async move {
                 let inbox = match watching {
                     true => Some(stream::open(Arc::clone(&phone), patience).await?),
                     false => None,
                 };
-                let slot = Slot {
+                Ok(Slot {
                     phone,
                     subjects,
                     attempts_left: None,
                     inbox,
-                    home: home.clone(),
-                };
-                let _ended = home.send(slot);
-                Ok(())
-            });
-        }
-        while let Some(opened) = opening.join_next().await {
-            joined(Some(opened))?;
-        }
+                    home,
+                })
+            }
+        });
+        tasks::each(OPENING, slots, |slot: Slot| {
+            slot.free();
+            Ok(())
+        })
+        .await?;
         Ok(Fleet { free })
     }
 
@@ -83,16 +80,6 @@ impl Fleet {
 /// Attempts that a phone keeps: below, its owner mistypes no more, because the daemon locks a phone for twenty wrong PINs in
 /// thirty days.
 const ATTEMPTS_KEPT: u32 = 3;
-
-type Joined = Option<std::result::Result<Result<()>, tokio::task::JoinError>>;
-
-fn joined(opened: Joined) -> Result<()> {
-    match opened {
-        None => Ok(()),
-        Some(Ok(result)) => result,
-        Some(Err(error)) => Err(Error::other("load.task", format!("A task ended early: {error}."))),
-    }
-}
 
 impl Slot {
     /// Gives the phone back.

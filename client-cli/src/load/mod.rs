@@ -12,14 +12,15 @@
 //! | `keys`, `phone`, `stream`, `fleet` | phones in memory, their streams, who is free |
 //! | `backend`, `subjects`, `verdicts` | a backend's calls, what it calls people, and its one stream of verdicts |
 //! | `purchase`, `mix`, `confirmation`, `answer` | one confirmation: what is asked, what is meant, what is checked |
-//! | `patience`, `calls` | what to do about a refusal or a lost connection; calls that are measured |
-//! | `run`, `pace` | from the options to the report: how many at a time, how long |
+//! | `patience`, `calls`, `tasks` | what to do about a refusal or a lost connection; calls that are measured; work side by side |
+//! | `run`, `connections`, `pace` | from the options to the report: how many at a time, how long |
 //! | `tally`, `report`, `journal`, `progress` | what is kept of it |
 
 mod answer;
 mod backend;
 mod calls;
 mod confirmation;
+mod connections;
 mod desk_phone;
 mod enrol;
 mod fleet;
@@ -38,6 +39,7 @@ mod specimen;
 mod stream;
 mod subjects;
 mod tally;
+mod tasks;
 mod verdicts;
 
 pub use enrol::{Order, prepare};

@@ -24,17 +24,14 @@ use super::patience::{Patience, patiently};
 use super::phone::LoadPhone;
 use super::progress;
 use super::report::Report;
-use super::subjects;
 use super::tally::Tally;
-use crate::channel::Server;
+use super::{connections, subjects};
+use crate::channel::{Connection, Server};
 use crate::credentials::{Credentials, ReusedToken};
+use crate::edge;
 use crate::error::{Error, Result};
 use crate::home::read_key;
 use crate::output::Output;
-use crate::{edge, handset};
-
-/// Streams on one connection; the daemon takes 256 requests on one, and calls need some of them.
-const STREAMS_PER_CONNECTION: usize = 192;
 
 /// A backend and its key, as typed: `ID=KEYFILE`.
 #[derive(Clone, Debug)]
@@ -102,7 +99,7 @@ pub async fn run(server: Server, mut plan: Plan, output: Output) -> Result<Repor
     }
     let tally = Arc::new(Tally::new()?);
     let journal = Arc::new(Journal::open(plan.journal.as_deref())?);
-    let backends = backends(&server, &plan.backends).await?;
+    let backends = backends(&server, &plan.backends, most_in_flight(plan.pace, lines.len())).await?;
     subjects::complete(&folder, &mut lines, &backends, output).await?;
     let phones = phones(&server, &plan, issuer.root_key, &lines, &backends).await?;
     let phone_count = phones.len();
@@ -135,7 +132,7 @@ pub async fn run(server: Server, mut plan: Plan, output: Output) -> Result<Repor
     Ok(Report::new(phone_count, backends.len(), pace, elapsed, &counts))
 }
 
-/// A phone is used by one confirmation at a time: more are never in flight than there are phones.
+/// More are never in flight than there are phones.
 fn within(pace: Pace, phones: usize, output: Output) -> Pace {
     match pace {
         Pace::InFlight(most) if most > phones => {
@@ -148,7 +145,19 @@ fn within(pace: Pace, phones: usize, output: Output) -> Pace {
     }
 }
 
-async fn backends(server: &Server, options: &[BackendOption]) -> Result<Vec<Arc<Backend>>> {
+/// A phone is used by one confirmation at a time, whatever the pace.
+fn most_in_flight(pace: Pace, phones: usize) -> usize {
+    match pace {
+        Pace::InFlight(most) => most.min(phones),
+        Pace::PerSecond(_) => phones,
+    }
+}
+
+async fn backends(
+    server: &Server,
+    options: &[BackendOption],
+    most_in_flight: usize,
+) -> Result<Vec<Arc<Backend>>> {
     let mut load = [0; 6];
     edge::random().fill_bytes(&mut load);
     let load = paraphe_proto::encoding::hex(&load);
@@ -156,12 +165,12 @@ async fn backends(server: &Server, options: &[BackendOption]) -> Result<Vec<Arc<
     for (index, option) in options.iter().enumerate() {
         let id = option.id.to_string();
         let token = ReusedToken::new(id.clone(), read_key(&option.key_file)?, server.issuer.clone());
-        let client = server.connect().await?.step_up(Credentials::Reusing(token));
-        backends.push(Arc::new(Backend::new(
-            id,
-            client,
-            format!("load-{load}-{index}-"),
-        )));
+        let connections = connections::of_backend(server, connections::needed(1, most_in_flight)).await?;
+        let as_backend =
+            |connection: Connection| connection.step_up(Credentials::Reusing(Arc::clone(&token)));
+        let clients = connections.into_iter().map(as_backend).collect();
+        let prefix = format!("load-{load}-{index}-");
+        backends.push(Arc::new(Backend::new(id, clients, prefix)));
     }
     Ok(backends)
 }
@@ -173,15 +182,9 @@ async fn phones(
     lines: &[PhoneLine],
     backends: &[Arc<Backend>],
 ) -> Result<Vec<(Arc<LoadPhone>, Vec<String>)>> {
-    let needed = if plan.watching {
-        lines.len().div_ceil(STREAMS_PER_CONNECTION)
-    } else {
-        1
-    };
-    let mut connections = Vec::new();
-    for _ in 0..plan.connections.clamp(needed, lines.len().max(needed)) {
-        connections.push(handset::connect(server).await?);
-    }
+    let streams = if plan.watching { lines.len() } else { 0 };
+    let needed = connections::needed(streams, most_in_flight(plan.pace, lines.len()));
+    let connections = connections::of_phones(server, plan.connections.max(needed)).await?;
     let Some(first) = connections.first() else {
         return Ok(Vec::new());
     };

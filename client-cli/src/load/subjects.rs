@@ -4,13 +4,11 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 use super::backend::Backend;
 use super::folder::{Folder, PhoneLine};
 use super::patience::patiently;
-use super::progress;
-use crate::error::{Error, Result};
+use super::{progress, tasks};
+use crate::error::Result;
 use crate::output::Output;
 
 /// Questions under way at the same time.
@@ -19,7 +17,7 @@ const ASKING: usize = 16;
 /// Asks for every subject that is missing, and writes the folder anew where one was.
 ///
 /// # Errors
-/// What the daemon refuses; [`Error::NotFound`] when it knows nobody of a phone's identity.
+/// What the daemon refuses; [`crate::error::Error::NotFound`] when it knows nobody of a phone's identity.
 pub async fn complete(
     folder: &Folder,
     lines: &mut [PhoneLine],
@@ -37,30 +35,18 @@ pub async fn complete(
         return Ok(());
     }
     let bar = progress::bar(output, "asking for subjects", missing.len());
-    let mut asking: JoinSet<Result<(usize, String, String)>> = JoinSet::new();
-    let mut missing = missing.into_iter();
-    loop {
-        while asking.len() < ASKING
-            && let Some((index, backend, line)) = missing.next()
-        {
-            asking.spawn(async move {
-                Ok((
-                    index,
-                    backend.id.clone(),
-                    patiently(|| backend.subject(&line)).await?,
-                ))
-            });
-        }
-        let Some(asked) = asking.join_next().await else {
-            break;
-        };
-        let ended = |error| Error::other("load.task", format!("A task ended early: {error}."));
-        let (index, backend, subject) = asked.map_err(ended)??;
+    let questions = missing.into_iter().map(|(index, backend, line)| async move {
+        let subject = patiently(|| backend.subject(&line)).await?;
+        Ok((index, backend.id.clone(), subject))
+    });
+    tasks::each(ASKING, questions, |(index, backend, subject)| {
         if let Some(line) = lines.get_mut(index) {
             line.subjects.insert(backend, subject);
         }
         bar.inc(1);
-    }
+        Ok(())
+    })
+    .await?;
     bar.finish_and_clear();
     folder.replace(lines)
 }
