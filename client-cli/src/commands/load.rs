@@ -22,7 +22,7 @@ pub enum Command {
 /// Options of `paraphe load prepare`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The people are specimens of Utopia (ICAO Doc 9303), so this is for a demonstration profile only. The\n\
+    after_help = "The people are specimens of Utopia (ICAO Doc 9303), so this is for a demonstration profile only. The \
 folder holds their phones with their PINs: keep it as you keep keys. Phones are added to a folder that has some."
 )]
 pub struct PrepareArgs {
@@ -46,8 +46,8 @@ pub struct PrepareArgs {
 /// Options of `paraphe load run`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Each confirmation is whole: a backend asks to confirm a purchase (course.buy of deploy/actions.toml), the phone\n\
-gets it on its stream, verifies it, answers with its PIN, and the backend gets the verdict on its stream. Checked is\n\
+    after_help = "Each confirmation is whole: a backend asks to confirm a purchase (course.buy of deploy/actions.toml), the phone \
+gets it on its stream, verifies it, answers with its PIN, and the backend gets the verdict on its stream. Checked is \
 that the phone shows what was asked, and that there is one verdict, the one that was meant.\n\n\
 Exit code 9 after a discrepancy, 1 when a confirmation was given up. Ctrl-C ends a load early, with its report."
 )]
@@ -58,12 +58,6 @@ pub struct RunArgs {
     /// A backend and its private key (PKCS#8 PEM); they take turns. Registered with --may-identify, or known to the phones
     #[arg(long = "backend", value_name = "ID=KEYFILE", required = true)]
     backends: Vec<BackendOption>,
-    #[command(flatten)]
-    pace: PaceArgs,
-    #[command(flatten)]
-    people: PeopleArgs,
-    #[command(flatten)]
-    failures: FailureArgs,
     /// Connections that the phones share; more are opened where they have more streams than these can carry
     #[arg(long, value_name = "C", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
@@ -73,6 +67,12 @@ pub struct RunArgs {
     /// Write the report, one JSON object, to a file as well
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    people: PeopleArgs,
+    #[command(flatten)]
+    failures: FailureArgs,
 }
 
 /// How much, how long.
