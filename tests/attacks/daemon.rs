@@ -1,5 +1,6 @@
 //! A real `paraphed` in a folder of its own: initialised, started on a free port, killed when dropped.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,8 @@ pub const ISSUER: &str = "https://paraphe.test";
 pub struct Daemon {
     pub folder: TempDir,
     pub url: String,
+    /// Variables that its process gets.
+    pub environment: Vec<(&'static str, OsString)>,
     child: Option<Child>,
 }
 
@@ -62,6 +65,7 @@ impl Daemon {
         let daemon = Self {
             folder,
             url: String::new(),
+            environment: Vec::new(),
             child: None,
         };
         let made = daemon
@@ -82,29 +86,46 @@ impl Daemon {
         let mut command = Command::new(binary("debug", "paraphed-test-hooks"));
         command.arg(verb).arg("--config").arg(self.path("paraphed.toml"));
         command.env("PARAPHE_TEST_CLOCK_FILE", self.path("clock"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
     pub fn start(&mut self) {
+        self.try_start().unwrap();
+    }
+
+    /// Starts it and waits until it listens; what its log says when it does not.
+    pub fn try_start(&mut self) -> Result<(), String> {
+        self.kill();
+        let mut child = self.spawn();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        self.child = Some(child);
+        let Some(address) = line.trim().strip_prefix("paraphed: listening on ") else {
+            self.kill();
+            return Err(format!("paraphed did not start: {}", self.log()));
+        };
+        self.url = format!("https://{address}");
+        Ok(())
+    }
+
+    /// Its process, which may not listen yet.
+    pub fn spawn(&self) -> Child {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path("log"))
             .unwrap();
-        let mut child = self
-            .command("serve")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("paraphed: listening on ");
-        let address = address.unwrap_or_else(|| panic!("paraphed did not start: {}", self.log()));
-        self.url = format!("https://{address}");
-        self.child = Some(child);
+        let mut serve = self.command("serve");
+        serve.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
+    }
+
+    /// Whether its process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
     /// A start that must fail; what it said, and its exit code.

@@ -23,6 +23,8 @@ mod by_hand;
 mod clerks;
 mod clone;
 mod countdown;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod ended;
 mod enrolment;
 mod fields;

@@ -102,7 +102,21 @@ impl Sqlite {
                 "its file system does not support a write-ahead log",
             ));
         }
-        self.batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864")
+        self.batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864")?;
+        self.weaken()
+    }
+
+    #[cfg(not(feature = "test-hooks"))]
+    #[expect(clippy::unnecessary_wraps, reason = "its twin of the test hooks may fail")]
+    fn weaken(&self) -> Result<(), DbError> {
+        Ok(())
+    }
+
+    /// Syncs as little as `PARAPHE_TEST_SYNCHRONOUS` says, so that the crash harness can be seen to notice.
+    #[cfg(feature = "test-hooks")]
+    fn weaken(&self) -> Result<(), DbError> {
+        std::env::var("PARAPHE_TEST_SYNCHRONOUS")
+            .map_or(Ok(()), |level| self.batch(&format!("PRAGMA synchronous = {level}")))
     }
 
     /// Looks at every page.

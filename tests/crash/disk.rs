@@ -1,0 +1,207 @@
+//! The disk under paraphed: builds the shim, gives it its orders and reads its counters. Used by `campaign`.
+//! The words of the page are those of `struct page` in shim.c.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+const PAGE_BYTES: u64 = 4096;
+const SYNCS: u64 = 0;
+const WRITES: u64 = 1;
+const REFUSED: u64 = 3;
+const FAULT: u64 = 8;
+const ROOM: u64 = 9;
+const SYNC_DELAY_US: u64 = 10;
+const DIE_AT_WRITE: u64 = 11;
+const DIE_AT_SYNC: u64 = 12;
+
+/// What the disk answers to writes.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// It takes them.
+    None,
+    /// ENOSPC once files have grown by `room` bytes more.
+    Full { room: u64 },
+    /// EROFS.
+    ReadOnly,
+}
+
+pub struct Disk {
+    folder: TempDir,
+    page: File,
+    dir: PathBuf,
+}
+
+impl Disk {
+    /// The disk that holds `dir`.
+    pub fn under(dir: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page");
+        let page = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .unwrap();
+        page.set_len(PAGE_BYTES).unwrap();
+        let dir = dir.canonicalize().unwrap();
+        Self { folder, page, dir }
+    }
+
+    /// What puts a process on this disk.
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        vec![
+            ("LD_PRELOAD", shim().into()),
+            ("PARAPHE_SHIM_PAGE", self.folder.path().join("page").into()),
+            ("PARAPHE_SHIM_DIR", self.dir.clone().into()),
+            ("PARAPHE_SHIM_UNDO", self.undo_log().into()),
+        ]
+    }
+
+    pub fn undo_log(&self) -> PathBuf {
+        self.folder.path().join("undo")
+    }
+
+    /// Before a start: what lies on the disk is there to stay, and the disk is sound.
+    pub fn settle(&self) {
+        self.page.set_len(0).unwrap();
+        self.page.set_len(PAGE_BYTES).unwrap();
+        File::create(self.undo_log()).unwrap();
+    }
+
+    pub fn set(&self, fault: Fault) {
+        let (kind, room) = match fault {
+            Fault::None => (0, 0),
+            Fault::Full { room } => (1, room),
+            Fault::ReadOnly => (2, 0),
+        };
+        self.order(ROOM, room);
+        self.order(FAULT, kind);
+    }
+
+    pub fn slow_syncs(&self, delay: Duration) {
+        self.order(SYNC_DELAY_US, u64::try_from(delay.as_micros()).unwrap());
+    }
+
+    /// The process dies within the `n`th write from now, having made half of it.
+    pub fn die_within_write(&self, n: u64) {
+        self.order(DIE_AT_WRITE, self.writes() + n);
+    }
+
+    /// The process dies before the `n`th fsync from now.
+    pub fn die_before_sync(&self, n: u64) {
+        self.order(DIE_AT_SYNC, self.syncs() + n);
+    }
+
+    pub fn syncs(&self) -> u64 {
+        self.word(SYNCS)
+    }
+
+    pub fn writes(&self) -> u64 {
+        self.word(WRITES)
+    }
+
+    /// Writes that a fault refused.
+    pub fn refused(&self) -> u64 {
+        self.word(REFUSED)
+    }
+
+    fn order(&self, word: u64, value: u64) {
+        self.page.write_all_at(&value.to_ne_bytes(), word * 8).unwrap();
+    }
+
+    fn word(&self, word: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.page.read_exact_at(&mut bytes, word * 8).unwrap();
+        u64::from_ne_bytes(bytes)
+    }
+}
+
+/// shim.c as a shared object, compiled once.
+fn shim() -> &'static Path {
+    static SHIM: OnceLock<PathBuf> = OnceLock::new();
+    SHIM.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("crash/shim.c");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let (new, made) = (
+            folder.join(format!("paraphe-shim-{}.so", std::process::id())),
+            folder.join("paraphe-shim.so"),
+        );
+        let flags = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"];
+        let mut compiler = Command::new("cc");
+        crate::supply::run(
+            compiler
+                .args(flags)
+                .arg(&new)
+                .arg(source)
+                .args(["-ldl", "-lpthread"]),
+        );
+        std::fs::rename(new, &made).unwrap();
+        made
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dice::Dice;
+    use super::super::loss::{self, Loss};
+    use super::*;
+
+    /// What is left of a file after `script` has worked on it through the shim.
+    fn left(script: &str, fault: Fault) -> (String, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::under(dir.path());
+        disk.settle();
+        disk.set(fault);
+        let before =
+            "import os; fd = os.open('file', os.O_RDWR | os.O_CREAT); home = os.open('.', os.O_RDONLY); ";
+        let done = Command::new("python3")
+            .args(["-c", &format!("{before}{script}")])
+            .current_dir(dir.path())
+            .envs(disk.environment())
+            .output()
+            .unwrap();
+        loss::apply(
+            &disk.undo_log(),
+            dir.path(),
+            Loss::Everything,
+            &mut Dice::seeded(0),
+        );
+        let bytes = std::fs::read(dir.path().join("file")).unwrap_or_default();
+        (String::from_utf8_lossy(&done.stderr).into_owned(), bytes)
+    }
+
+    #[test]
+    fn what_was_synced_stays_and_the_rest_is_gone() {
+        let synced = "os.pwrite(fd, b'paraphe', 0); os.fsync(fd); os.fsync(home); ";
+        assert_eq!(left(synced, Fault::None), (String::new(), b"paraphe".to_vec()));
+        let more = format!(
+            "{synced}os.pwrite(fd, b'XXXX', 5); os.write(fd, b'Y'); os.ftruncate(fd, 2); os.kill(os.getpid(), 9)"
+        );
+        assert_eq!(left(&more, Fault::None).1, b"paraphe");
+    }
+
+    #[test]
+    fn a_file_whose_name_was_not_synced_is_gone() {
+        assert!(
+            left("os.write(fd, b'paraphe'); os.fsync(fd)", Fault::None)
+                .1
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_fits_and_a_read_only_one_nothing() {
+        let twice = "os.fsync(home); os.write(fd, b'paraphe'); os.fsync(fd); os.write(fd, b'X')";
+        let (said, bytes) = left(twice, Fault::Full { room: 5 });
+        assert!(said.contains("No space left") && bytes == b"parap", "{said}");
+        let (said, _) = left("os.pwrite(fd, b'X', 0)", Fault::ReadOnly);
+        assert!(said.contains("Read-only"), "{said}");
+    }
+}

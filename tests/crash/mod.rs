@@ -1,0 +1,100 @@
+//! The daemon dies at random moments, and nothing that anybody was told is undone.
+//!
+//! Each round: load by clients who keep their own records (`client`, `book`), trouble with the disk (`disk`, shim.c), SIGKILL, the loss
+//! of what no fsync covered (`loss`), a look at the rows (`rows`), a new start, and the comparison (`recall`, `ledger`).
+//! `PARAPHE_CRASH_ROUNDS` sets the number of rounds, `PARAPHE_CRASH_SEED` repeats the dice of an earlier run.
+
+use dice::Dice;
+
+mod book;
+mod campaign;
+mod client;
+mod dice;
+mod disk;
+mod ledger;
+mod link;
+mod loss;
+mod recall;
+mod rows;
+
+use campaign::{Campaign, Variant};
+
+const ROUNDS: usize = 20;
+/// A deployment lives so long: wrong PINs stay on a phone's account for 30 days.
+const ROUNDS_OF_DEPLOYMENT: usize = 20;
+/// Rounds within which a daemon that does not sync must be caught.
+const ROUNDS_TO_CATCH: usize = 6;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} must be a number")),
+    )
+}
+
+fn seed() -> u64 {
+    let seed = number("PARAPHE_CRASH_SEED")
+        .unwrap_or_else(|| Dice::seeded(u64::try_from(crate::world::now()).unwrap()).draw());
+    println!("PARAPHE_CRASH_SEED={seed}");
+    seed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_anybody_was_told_is_lost_in_a_crash() {
+    let rounds = number("PARAPHE_CRASH_ROUNDS").map_or(ROUNDS, |rounds| usize::try_from(rounds).unwrap());
+    let mut dice = Dice::seeded(seed());
+    let mut campaign = None;
+    for round in 0..rounds {
+        if round % ROUNDS_OF_DEPLOYMENT == 0 {
+            campaign = Some(Campaign::new(dice.fork(), &[]).await);
+        }
+        let campaign = campaign.as_mut().unwrap();
+        let variant = Variant::ALL[round % Variant::ALL.len()];
+        campaign.round(variant).await;
+        println!("round {round}, {variant:?}: {}", campaign.summary());
+        let findings = campaign.book.findings();
+        assert!(
+            findings.is_empty(),
+            "round {round}, {variant:?}:\n{}",
+            findings.join("\n")
+        );
+    }
+    let shim = campaign.unwrap().totals();
+    assert!(
+        rounds < ROUNDS || shim.unsynced > 0 && shim.refused > 0,
+        "the shim did nothing"
+    );
+}
+
+/// Rounds on a daemon that syncs less than it should, until the loss is found.
+async fn caught(synchronous: &str) -> Vec<String> {
+    let weakened = [("PARAPHE_TEST_SYNCHRONOUS", synchronous)];
+    let mut campaign = Campaign::new(Dice::seeded(seed()), &weakened).await;
+    for _ in 0..ROUNDS_TO_CATCH {
+        campaign.round(Variant::Killed).await;
+        if !campaign.book.findings().is_empty() {
+            break;
+        }
+    }
+    let findings = campaign.book.findings();
+    println!("{}", findings.join("\n"));
+    findings
+}
+
+/// The clients miss what they were told, not only the daemon itself.
+fn verdicts_are_missed(findings: &[String]) -> bool {
+    findings
+        .iter()
+        .any(|finding| finding.contains("verdicts of backend"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_never_syncs_is_caught() {
+    assert!(verdicts_are_missed(&caught("OFF").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_syncs_at_checkpoints_only_is_caught() {
+    assert!(verdicts_are_missed(&caught("NORMAL").await));
+}
