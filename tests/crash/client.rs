@@ -30,6 +30,8 @@ struct Work {
     plan: Plan,
     backend: usize,
     message: v1::RequestRequest,
+    /// Under one key, at the same time.
+    asks_twice: bool,
     reply: Option<v1::RequestResponse>,
     shown: Option<Shown>,
     /// The PIN whose blinded element may have been charged.
@@ -93,10 +95,18 @@ impl Client {
     /// What is under way, to its end.
     pub async fn finish(&mut self, link: &Link, book: &Book) -> Result<(), Trouble> {
         let done = self.advance(link, book).await;
-        if !matches!(done, Err(Trouble::Lost)) {
+        if !matches!(done, Err(Trouble::Lost(_))) {
             self.work = None;
         }
         done
+    }
+
+    /// The daemon says how many attempts are left, now that it is back. An element that was sent may still have to be charged.
+    pub fn attempts_are(&mut self, left: u32) -> Result<(), Trouble> {
+        self.attempts.are(left)?;
+        let sent = self.work.as_ref().is_some_and(|work| work.typed.is_some());
+        self.attempts.least = left.saturating_sub(u32::from(sent));
+        Ok(())
     }
 
     fn plan(&mut self) -> Work {
@@ -120,6 +130,7 @@ impl Client {
             plan,
             backend,
             message,
+            asks_twice: self.dice.chance(20),
             reply: None,
             shown: None,
             typed: None,
@@ -169,8 +180,16 @@ fn expect(wanted: &str, state: &str, id: &str) -> Result<(), Trouble> {
 }
 
 async fn ask(work: &mut Work, client: usize, link: &Link, book: &Book) -> Result<String, Trouble> {
-    let reply = link.request(work.backend, work.message.clone()).await?;
-    note(book, work.backend, client, &work.message.idempotency_key, &reply);
+    let (backend, key) = (work.backend, &work.message.idempotency_key);
+    let request = || link.request(backend, work.message.clone());
+    let reply = if work.asks_twice {
+        let (reply, other) = tokio::try_join!(request(), request())?;
+        note(book, backend, client, key, &other);
+        reply
+    } else {
+        request().await?
+    };
+    note(book, backend, client, key, &reply);
     let id = reply.challenge_id.clone();
     work.reply = Some(reply);
     Ok(id)

@@ -14,12 +14,14 @@ use tempfile::TempDir;
 const PAGE_BYTES: u64 = 4096;
 const SYNCS: u64 = 0;
 const WRITES: u64 = 1;
-const REFUSED: u64 = 3;
+const REFUSED: u64 = 2;
+const MOVES: u64 = 3;
 const FAULT: u64 = 8;
 const ROOM: u64 = 9;
 const SYNC_DELAY_US: u64 = 10;
 const DIE_AT_WRITE: u64 = 11;
-const DIE_AT_SYNC: u64 = 12;
+const DIE_AT_MOVE: u64 = 12;
+const DIE_AT_SYNC: u64 = 13;
 
 /// What the disk answers to writes.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,8 @@ pub enum Fault {
     None,
     /// ENOSPC once files have grown by `room` bytes more.
     Full { room: u64 },
+    /// The same on a file system that copies on writing: it needs room for what it overwrites too.
+    FullCopying { room: u64 },
     /// EROFS.
     ReadOnly,
 }
@@ -80,6 +84,7 @@ impl Disk {
             Fault::None => (0, 0),
             Fault::Full { room } => (1, room),
             Fault::ReadOnly => (2, 0),
+            Fault::FullCopying { room } => (3, room),
         };
         self.order(ROOM, room);
         self.order(FAULT, kind);
@@ -94,6 +99,11 @@ impl Disk {
         self.order(DIE_AT_WRITE, self.writes() + n);
     }
 
+    /// The same, of the writes that move a page from the write-ahead log into the database.
+    pub fn die_within_move(&self, n: u64) {
+        self.order(DIE_AT_MOVE, self.moves() + n);
+    }
+
     /// The process dies before the `n`th fsync from now.
     pub fn die_before_sync(&self, n: u64) {
         self.order(DIE_AT_SYNC, self.syncs() + n);
@@ -103,8 +113,13 @@ impl Disk {
         self.word(SYNCS)
     }
 
-    pub fn writes(&self) -> u64 {
+    fn writes(&self) -> u64 {
         self.word(WRITES)
+    }
+
+    /// Pages that checkpoints have moved.
+    pub fn moves(&self) -> u64 {
+        self.word(MOVES)
     }
 
     /// Writes that a fault refused.

@@ -12,7 +12,7 @@ use crate::world::{Account, now};
 #[derive(Debug)]
 pub enum Trouble {
     /// No reply, or "try again": the outcome is unknown.
-    Lost,
+    Lost(String),
     /// The daemon said what it must not say.
     Wrong(String),
 }
@@ -25,7 +25,7 @@ impl From<Status> for Trouble {
             Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded
         );
         if lost || reason.is_empty() || reason == "store.overloaded" {
-            return Self::Lost;
+            return Self::Lost(format!("{status:?}"));
         }
         Self::Wrong(format!("{:?} {reason}", status.code()))
     }
@@ -34,7 +34,7 @@ impl From<Status> for Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         if error.is_lost_reply() || error.code() == "store.overloaded" {
-            return Self::Lost;
+            return Self::Lost(format!("{error:?}"));
         }
         Self::Wrong(format!("{}: {error}", error.code()))
     }

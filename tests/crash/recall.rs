@@ -17,7 +17,7 @@ impl Client {
         if device.state != DeviceState::Active {
             return Err(Trouble::Wrong(format!("an active phone is {}", device.state)));
         }
-        self.attempts.are(device.attempts_left)?;
+        self.attempts_are(device.attempts_left)?;
         self.answer_again(link).await?;
         self.look_up(link, book).await?;
         self.finish(link, book).await?;

@@ -27,16 +27,18 @@
 #include <unistd.h>
 
 enum { MOST_FDS = 4096, MOST_FILES = 64, NAME_BYTES = 64, PAGE_BYTES = 4096, COMPACT_BYTES = 1 << 20 };
-enum fault { NONE = 0, FULL = 1, READ_ONLY = 2 };
+enum fault { NONE = 0, FULL = 1, READ_ONLY = 2, FULL_COPYING = 3 };
 enum kind { WRITE = 1, TRUNCATE = 2, SYNC = 3, CREATE = 4, SYNC_DIR = 5 };
 
 struct page {
-    _Atomic uint64_t syncs, writes, bytes, refused; /* counters */
+    _Atomic uint64_t syncs, writes, refused; /* counters */
+    _Atomic uint64_t moves;                  /* of them, writes to another file than a -wal: a checkpoint moves pages */
     _Atomic uint64_t spare[4];
     _Atomic uint64_t fault;         /* enum fault */
-    _Atomic int64_t room;           /* with FULL: bytes by which files may still grow */
+    _Atomic int64_t room;           /* with FULL, bytes by which files may still grow; with FULL_COPYING, all that may be written */
     _Atomic uint64_t sync_delay_us; /* before each fsync */
     _Atomic uint64_t die_at_write;  /* the write of this number is made in part, then the process dies; 0 for never */
+    _Atomic uint64_t die_at_move;   /* like die_at_write */
     _Atomic uint64_t die_at_sync;   /* the fsync of this number never returns; 0 for never */
 };
 
@@ -101,6 +103,11 @@ __attribute__((constructor)) static void set_up(void) {
     if (undo < 0) abort();
 }
 
+static int ends_with(const char *name, const char *end) {
+    size_t length = strlen(name), tail = strlen(end);
+    return length >= tail && !strcmp(name + length - tail, end);
+}
+
 static int tracked(int fd) { return fd >= 0 && fd < MOST_FDS ? file_of[fd] : 0; }
 
 /* A record of the undo log, in one write: cut short by a kill, it is of a write that was never made. */
@@ -147,7 +154,7 @@ static ssize_t admitted(int fd, size_t count, off_t offset) {
         return -1;
     }
     if (fstat(fd, &stat)) abort();
-    int64_t growth = offset + (int64_t)count - stat.st_size;
+    int64_t growth = fault == FULL_COPYING ? (int64_t)count : offset + (int64_t)count - stat.st_size;
     if (growth <= 0) return (ssize_t)count;
     int64_t room = atomic_load(&page->room);
     int64_t fits = (int64_t)count - (growth > room ? growth - room : 0);
@@ -158,17 +165,23 @@ static ssize_t admitted(int fd, size_t count, off_t offset) {
     return -1;
 }
 
+/* Counts a write; whether the process dies within it. */
+static int is_last(int fd) {
+    uint64_t nth = atomic_fetch_add(&page->writes, 1) + 1;
+    if (nth == atomic_load(&page->die_at_write)) return 1;
+    if (ends_with(files[file_of[fd] - 1].name, "-wal")) return 0;
+    return atomic_fetch_add(&page->moves, 1) + 1 == atomic_load(&page->die_at_move);
+}
+
 static ssize_t write_at(int fd, const void *bytes, size_t count, off_t offset) {
     pthread_mutex_lock(&lock);
     ssize_t done = admitted(fd, count, offset);
     if (done > 0) {
         note_change(fd, WRITE, bytes, (size_t)done, offset);
-        uint64_t nth = atomic_fetch_add(&page->writes, 1) + 1;
-        if (nth == atomic_load(&page->die_at_write)) {
+        if (is_last(fd)) {
             real_pwrite(fd, bytes, (size_t)done / 2, offset);
             die();
         }
-        atomic_fetch_add(&page->bytes, (uint64_t)done);
         done = real_pwrite(fd, bytes, (size_t)done, offset);
     }
     int failure = errno;
@@ -268,11 +281,6 @@ static int16_t index_of(const char *name) {
     return (int16_t)++file_count;
 }
 
-static int is_rebuilt(const char *name) {
-    size_t length = strlen(name);
-    return (length > 4 && !strcmp(name + length - 4, "-shm")) || (length > 5 && !strcmp(name + length - 5, ".lock"));
-}
-
 /* Remembers a descriptor of a file that lies in the directory, or of the directory itself. */
 static void remember(int fd, int is_new) {
     char link[64], path[PATH_MAX];
@@ -284,7 +292,7 @@ static void remember(int fd, int is_new) {
     pthread_mutex_lock(&lock);
     if (!strcmp(path, dir)) {
         file_of[fd] = -1;
-    } else if (!strncmp(path, dir, length) && path[length] == '/' && !strchr(path + length + 1, '/') && !is_rebuilt(path)) {
+    } else if (!strncmp(path, dir, length) && path[length] == '/' && !strchr(path + length + 1, '/') && !ends_with(path, "-shm") && !ends_with(path, ".lock")) {
         file_of[fd] = index_of(path + length + 1);
         if (is_new) {
             note(CREATE, path + length + 1, 0, 0, ++number, NULL, 0, NULL, 0);
