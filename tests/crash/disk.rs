@@ -68,6 +68,11 @@ impl Disk {
         ]
     }
 
+    /// What makes the shim count the syncs of a process, and do nothing else.
+    pub fn counting(&self) -> Vec<(&'static str, OsString)> {
+        self.environment().into_iter().take(2).collect()
+    }
+
     pub fn undo_log(&self) -> PathBuf {
         self.folder.path().join("undo")
     }
@@ -162,61 +167,74 @@ fn shim() -> &'static Path {
     })
 }
 
-#[cfg(test)]
 mod tests {
     use super::super::dice::Dice;
     use super::super::loss::{self, Loss};
     use super::*;
 
-    /// What is left of a file after `script` has worked on it through the shim.
+    /// What `script` says of a file that it works on in `dir`.
+    fn say(script: &str, dir: &Path, environment: Vec<(&'static str, OsString)>) -> String {
+        let before =
+            "import os; fd = os.open('file', os.O_RDWR | os.O_CREAT); home = os.open('.', os.O_RDONLY); ";
+        let mut python = Command::new("python3");
+        python.args(["-c", &format!("{before}{script}")]);
+        let done = python.current_dir(dir).envs(environment).output().unwrap();
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    }
+
+    /// The same, and what is left of the file once the power has gone.
     fn left(script: &str, fault: Fault) -> (String, Vec<u8>) {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::under(dir.path());
         disk.settle();
         disk.set(fault);
-        let before =
-            "import os; fd = os.open('file', os.O_RDWR | os.O_CREAT); home = os.open('.', os.O_RDONLY); ";
-        let done = Command::new("python3")
-            .args(["-c", &format!("{before}{script}")])
-            .current_dir(dir.path())
-            .envs(disk.environment())
-            .output()
-            .unwrap();
+        let said = say(script, dir.path(), disk.environment());
         loss::apply(
             &disk.undo_log(),
             dir.path(),
             Loss::Everything,
             &mut Dice::seeded(0),
         );
-        let bytes = std::fs::read(dir.path().join("file")).unwrap_or_default();
-        (String::from_utf8_lossy(&done.stderr).into_owned(), bytes)
+        (said, std::fs::read(dir.path().join("file")).unwrap_or_default())
     }
 
     #[test]
     fn what_was_synced_stays_and_the_rest_is_gone() {
         let synced = "os.pwrite(fd, b'paraphe', 0); os.fsync(fd); os.fsync(home); ";
         assert_eq!(left(synced, Fault::None), (String::new(), b"paraphe".to_vec()));
-        let more = format!(
-            "{synced}os.pwrite(fd, b'XXXX', 5); os.write(fd, b'Y'); os.ftruncate(fd, 2); os.kill(os.getpid(), 9)"
-        );
-        assert_eq!(left(&more, Fault::None).1, b"paraphe");
+        let more =
+            "os.pwrite(fd, b'XXXX', 5); os.write(fd, b'Y'); os.ftruncate(fd, 2); os.kill(os.getpid(), 9)";
+        assert_eq!(left(&format!("{synced}{more}"), Fault::None).1, b"paraphe");
     }
 
     #[test]
     fn a_file_whose_name_was_not_synced_is_gone() {
-        assert!(
-            left("os.write(fd, b'paraphe'); os.fsync(fd)", Fault::None)
-                .1
-                .is_empty()
-        );
+        let (_, bytes) = left("os.write(fd, b'paraphe'); os.fsync(fd)", Fault::None);
+        assert!(bytes.is_empty());
     }
 
     #[test]
     fn a_full_disk_takes_what_fits_and_a_read_only_one_nothing() {
-        let twice = "os.fsync(home); os.write(fd, b'paraphe'); os.fsync(fd); os.write(fd, b'X')";
+        let twice = "os.fsync(home); os.write(fd, b'paraphe'); os.fsync(fd); os.pwrite(fd, b'X', 7)";
         let (said, bytes) = left(twice, Fault::Full { room: 5 });
         assert!(said.contains("No space left") && bytes == b"parap", "{said}");
+        let again = "os.fsync(home); os.write(fd, b'paraphe'); os.fsync(fd); os.pwrite(fd, b'X', 0)";
+        let (said, bytes) = left(again, Fault::FullCopying { room: 7 });
+        assert!(said.contains("No space left") && bytes == b"paraphe", "{said}");
         let (said, _) = left("os.pwrite(fd, b'X', 0)", Fault::ReadOnly);
         assert!(said.contains("Read-only"), "{said}");
+    }
+
+    #[test]
+    fn the_shim_counts_syncs_without_touching_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::under(dir.path());
+        let said = say(
+            "os.fsync(fd); os.fdatasync(fd); os.fsync(home)",
+            dir.path(),
+            disk.counting(),
+        );
+        assert_eq!((said.as_str(), disk.syncs()), ("", 3));
+        assert!(!disk.undo_log().exists());
     }
 }

@@ -28,8 +28,8 @@ mod trouble;
 const ROUNDS: usize = 20;
 /// A deployment lives so long: wrong PINs stay on a phone's account for 30 days.
 const ROUNDS_OF_DEPLOYMENT: usize = 20;
-/// Rounds within which a daemon that does not sync must be caught.
-const ROUNDS_TO_CATCH: usize = 6;
+/// Deployments within which a daemon that does not sync must be caught.
+const TRIES_TO_CATCH: usize = 6;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -79,41 +79,36 @@ fn print(tally: &BTreeMap<Variant, Figures>) {
         all += *figures;
     }
     println!("all: {all}");
-    let bites = all.unsynced > 0 && all.refused > 0 && all.moves > 0;
+    let bites = all.unsynced > 0 && all.refused > 0;
     assert!(
         bites || usize::try_from(all.rounds).unwrap() < ROUNDS,
         "the shim did nothing"
     );
 }
 
-/// Rounds on a daemon that syncs less than it should, until the loss is found.
-async fn caught(synchronous: &str) -> Vec<String> {
+/// Rounds on a daemon that syncs less than it should, until the clients' records show it: a phone alone may notice first, and answers
+/// nothing any more.
+async fn is_caught(synchronous: &str) -> bool {
     let weakened = [("PARAPHE_TEST_SYNCHRONOUS", synchronous)];
-    let mut campaign = Campaign::new(Dice::seeded(seed()), &weakened).await;
-    for _ in 0..ROUNDS_TO_CATCH {
+    let mut dice = Dice::seeded(seed());
+    for _ in 0..TRIES_TO_CATCH {
+        let mut campaign = Campaign::new(dice.fork(), &weakened).await;
         campaign.round(Variant::Killed).await;
-        if !campaign.book.findings().is_empty() {
-            break;
+        let findings = campaign.book.findings();
+        println!("{}", findings.join("\n"));
+        if findings.iter().any(|finding| finding.starts_with("chl_")) {
+            return true;
         }
     }
-    let findings = campaign.book.findings();
-    println!("{}", findings.join("\n"));
-    findings
-}
-
-/// The clients miss what they were told, not only the daemon itself.
-fn verdicts_are_missed(findings: &[String]) -> bool {
-    findings
-        .iter()
-        .any(|finding| finding.contains("verdicts of backend"))
+    false
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_never_syncs_is_caught() {
-    assert!(verdicts_are_missed(&caught("OFF").await));
+    assert!(is_caught("OFF").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_syncs_at_checkpoints_only_is_caught() {
-    assert!(verdicts_are_missed(&caught("NORMAL").await));
+    assert!(is_caught("NORMAL").await);
 }

@@ -102,21 +102,10 @@ impl Sqlite {
                 "its file system does not support a write-ahead log",
             ));
         }
-        self.batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864")?;
-        self.weaken()
-    }
-
-    #[cfg(not(feature = "test-hooks"))]
-    #[expect(clippy::unnecessary_wraps, reason = "its twin of the test hooks may fail")]
-    fn weaken(&self) -> Result<(), DbError> {
-        Ok(())
-    }
-
-    /// Syncs as little as `PARAPHE_TEST_SYNCHRONOUS` says, so that the crash harness can be seen to notice.
-    #[cfg(feature = "test-hooks")]
-    fn weaken(&self) -> Result<(), DbError> {
-        std::env::var("PARAPHE_TEST_SYNCHRONOUS")
-            .map_or(Ok(()), |level| self.batch(&format!("PRAGMA synchronous = {level}")))
+        self.batch(&format!("PRAGMA synchronous = {}", synchronous()))?;
+        self.batch(
+            "PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864",
+        )
     }
 
     /// Looks at every page.
@@ -257,6 +246,17 @@ impl Sqlite {
     fn batch(&self, sql: &str) -> Result<(), DbError> {
         self.0.execute_batch(sql).map_err(named)
     }
+}
+
+#[cfg(not(feature = "test-hooks"))]
+fn synchronous() -> String {
+    "FULL".to_owned()
+}
+
+/// What `PARAPHE_TEST_SYNCHRONOUS` says, so that the crash harness can be seen to notice a daemon that syncs less; `FULL` without it.
+#[cfg(feature = "test-hooks")]
+fn synchronous() -> String {
+    std::env::var("PARAPHE_TEST_SYNCHRONOUS").unwrap_or_else(|_| "FULL".to_owned())
 }
 
 /// SQLite numbers parameters as they appear and takes `$2` for a name: out of order, values would silently swap places. What
