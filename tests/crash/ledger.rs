@@ -11,15 +11,17 @@ use super::client::{Client, note};
 use super::link::{Link, Trouble};
 use crate::world::{World, purchase};
 
-/// A stream that brings nothing for so long brings nothing more.
+/// A stream that brings nothing for so long brings nothing more; longer where something is sure to come.
 const PATIENCE: Duration = Duration::from_secs(2);
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every verdict of a backend from the first on. The last one is of a request that is made and withdrawn here.
 pub async fn verdicts(link: &Link, backend: usize, client: &Client, book: &Book) -> Result<(), Trouble> {
     let last = withdrawn(link, backend, client, book).await;
     let mut stream = link.watch(backend, "0".to_owned()).await?;
+    let patience = if last.is_ok() { LONG_PATIENCE } else { PATIENCE };
     let (mut number, mut seen) = (0, HashSet::new());
-    while let Ok(Ok(Some(verdict))) = tokio::time::timeout(PATIENCE, stream.message()).await {
+    while let Ok(Ok(Some(verdict))) = tokio::time::timeout(patience, stream.message()).await {
         book.verdict(backend, &verdict);
         number += 1;
         if verdict.cursor != number.to_string() {
