@@ -67,9 +67,9 @@ struct Asked {
 impl Confirmations {
     /// Runs one, counts it, and gives the phone back when it went well.
     pub async fn run(&self, mut slot: Slot, index: usize, backend: &Backend, intent: Intent, place: Place) {
+        let intent = self.spared(intent, &mut slot).await;
         let claim = backend.verdicts.claim();
         let number = claim.number;
-        let intent = self.spared(intent, &slot);
         let tally = &self.calls.tally;
         match self
             .confirm(&mut slot, index, backend, intent, claim, place)
@@ -84,8 +84,20 @@ impl Confirmations {
         backend.verdicts.give_up(number);
     }
 
-    fn spared(&self, intent: Intent, slot: &Slot) -> Intent {
-        if intent != Intent::WrongPin || slot.may_mistype() {
+    /// Nobody mistypes where that could lock the phone; what is left of earlier loads is asked for once.
+    async fn spared(&self, intent: Intent, slot: &mut Slot) -> Intent {
+        if intent != Intent::WrongPin {
+            return intent;
+        }
+        if slot.attempts_left.is_none() {
+            let deadline = self.calls.patience.deadline(Duration::ZERO);
+            let left = self
+                .calls
+                .call(None, deadline, || slot.phone.attempts_left())
+                .await;
+            slot.attempts_left = left.ok().map(|left| left.reply);
+        }
+        if slot.may_mistype() {
             return intent;
         }
         self.calls.tally.counts().spared += 1;

@@ -25,7 +25,7 @@ pub struct Slot {
     pub phone: Arc<LoadPhone>,
     /// Its owner's subject at each backend, in the order of the backends.
     pub subjects: Vec<String>,
-    /// PIN attempts that the daemon said were left, after the last answer.
+    /// PIN attempts that the daemon said were left, after the last answer; `None` before it was asked.
     pub attempts_left: Option<u32>,
     inbox: Option<Inbox>,
     home: mpsc::UnboundedSender<Slot>,
@@ -90,7 +90,7 @@ impl Slot {
 
     /// Whether its owner may mistype the PIN.
     pub fn may_mistype(&self) -> bool {
-        self.attempts_left.is_none_or(|left| left > ATTEMPTS_KEPT)
+        self.attempts_left.is_some_and(|left| left > ATTEMPTS_KEPT)
     }
 
     /// Whether challenges come by themselves.

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// Longest wait of what is not measured: more than the ten minutes of a quota.
+const PREPARATION: Duration = Duration::from_secs(900);
 /// Where the daemon refused without saying for how long.
 const UNHINTED: Duration = Duration::from_secs(1);
 
@@ -33,7 +35,7 @@ impl Patience {
         Patience {
             retry_at_once: false,
             ride_out: false,
-            give_up_after: Duration::from_secs(120),
+            give_up_after: PREPARATION,
         }
     }
 

@@ -13,7 +13,7 @@ use paraphe_proto::keys::SoftwareKey;
 use paraphe_proto::oprf::{BlindState, BlindedElement};
 use paraphe_proto::pin::WrappedKey;
 use paraphe_proto::statements::{Evaluation, EvaluationContext, RefusalDecision};
-use paraphe_proto::v1::{CompanionEvent, FetchBody, LiftBody, Outcome, WatchBody};
+use paraphe_proto::v1::{CompanionEvent, DeviceBody, FetchBody, LiftBody, Outcome, WatchBody};
 use protocol::{Expected, Prover, method};
 use tonic::Streaming;
 use zeroize::Zeroizing;
@@ -86,6 +86,24 @@ impl LoadPhone {
             .prove_fresh(&self.server, method::WATCH, &WatchBody {})
             .await?;
         Ok(self.server.client().watch(request).await?.into_inner())
+    }
+
+    /// PIN attempts left, as the daemon counts them.
+    ///
+    /// # Errors
+    /// What the daemon refuses.
+    pub async fn attempts_left(&self) -> Result<u32> {
+        let prover = self.prover();
+        let request = prover
+            .prove_fresh(&self.server, method::DEVICE, &DeviceBody {})
+            .await?;
+        Ok(self
+            .server
+            .client()
+            .device(request)
+            .await?
+            .into_inner()
+            .attempts_left)
     }
 
     /// The challenges that wait, as signed.
