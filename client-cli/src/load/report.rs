@@ -267,6 +267,16 @@ mod tests {
     }
 
     #[test]
+    fn every_field_is_documented_for_operators() {
+        let guide = include_str!("../../../docs/operations.md");
+        let json = serde_json::to_value(report(|_| {})).unwrap();
+        let latencies = json["latency_ms"].as_object().unwrap().keys();
+        for field in json.as_object().unwrap().keys().chain(latencies) {
+            assert!(guide.contains(&format!("`{field}`")), "{field}");
+        }
+    }
+
+    #[test]
     fn a_discrepancy_or_a_confirmation_given_up_fails_the_load() {
         let discrepancy = report(|tally| {
             tally.concluded("denied");
