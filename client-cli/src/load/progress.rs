@@ -59,16 +59,10 @@ fn target(output: Output) -> ProgressDrawTarget {
 }
 
 fn text(counts: &Counts, rate: f64) -> String {
-    let verdicts: Vec<String> = counts
-        .verdicts
-        .iter()
-        .map(|(state, count)| format!("{state} {count}"))
-        .collect();
-    let mut text = format!(
-        "{rate:.0}/s, {} in flight, {}",
-        counts.in_flight,
-        verdicts.join(", ")
-    );
+    let mut text = format!("{rate:.0}/s, {} in flight", counts.in_flight);
+    for (state, count) in &counts.verdicts {
+        text.push_str(&format!(", {state} {count}"));
+    }
     let others = [
         ("refused", counts.refused.values().sum()),
         ("errors", counts.errors.values().sum()),
@@ -78,7 +72,7 @@ fn text(counts: &Counts, rate: f64) -> String {
     for (what, count) in others.into_iter().filter(|(_, count)| *count > 0_u64) {
         text.push_str(&format!(", {what} {count}"));
     }
-    if let Some(whole) = counts.times.last() {
+    if let Some(whole) = counts.times.last().filter(|whole| !whole.is_empty()) {
         let (p50, p99) = (quantile_ms(whole, 0.5), quantile_ms(whole, 0.99));
         text.push_str(&format!(", p50 {p50:.0} ms, p99 {p99:.0} ms"));
     }
@@ -100,6 +94,7 @@ mod tests {
     #[test]
     fn the_line_names_what_happened_and_nothing_that_did_not() {
         let tally = Tally::new().unwrap();
+        assert_eq!(text(&tally.counts(), 0.0), "0/s, 0 in flight");
         tally.concluded("approved");
         tally.took(Step::Whole, Duration::from_millis(20));
         let line = text(&tally.counts(), 41.7);
