@@ -25,6 +25,7 @@ use crate::keys::{IssuerKeys, KeysError, read_master_key, read_root_key};
 use crate::rpc::authenticate::Credentials;
 use crate::rpc::caller::CallerLayer;
 use crate::rpc::nonce::Nonces;
+use crate::rpc::phones::KnownPhones;
 use crate::rpc::{Shared, admin, companion, enrolment, session, step_up};
 use crate::store::db::{Db, DbError, Options};
 use crate::store::meta;
@@ -158,6 +159,7 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
         daemon,
         clock,
         credentials: Credentials::default(),
+        known_phones: KnownPhones::default(),
         phones: Wakes::new(),
         backends: Wakes::new(),
         stopping,

@@ -10,7 +10,7 @@ use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
 
 use super::{Scope, challenge, enrolment, lift};
 use crate::domain::challenge::{Challenge, Purpose, State};
-use crate::domain::device::Device;
+use crate::domain::device::{Device, Seen};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::subject::Block;
@@ -48,7 +48,7 @@ pub struct Signed {
 /// has ended is credited: the fault is in [`Outcome::refused`].
 pub fn answer(
     s: &mut Scope<'_, '_>,
-    device_id: DeviceId,
+    (device_id, seen): (DeviceId, Seen),
     id: ChallengeId,
     signed: &Signed,
 ) -> Result<Outcome> {
@@ -56,6 +56,7 @@ pub fn answer(
     let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
         return fault::UNAUTHENTICATED.broken();
     };
+    s.require_seen(&phone, seen)?;
     phone.settle(s.now, &limits);
     let challenge = challenge::of_device(s, device_id, id)?;
     let claims = signed.approval.claims();
@@ -198,7 +199,7 @@ fn mint(
 /// `refusal.mismatch`, `device.*`, the code of another final state.
 pub fn refuse(
     s: &mut Scope<'_, '_>,
-    device_id: DeviceId,
+    (device_id, seen): (DeviceId, Seen),
     id: ChallengeId,
     refusal: &Verified<Refusal>,
 ) -> Result<Outcome> {
@@ -206,6 +207,7 @@ pub fn refuse(
     let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
         return fault::UNAUTHENTICATED.broken();
     };
+    s.require_seen(&phone, seen)?;
     phone.settle(s.now, &limits);
     phone.require_may_refuse()?;
     let challenge = challenge::of_device(s, device_id, id)?;

@@ -5,8 +5,8 @@ use paraphe_proto::ids::{ChallengeId, DeviceId};
 use super::Scope;
 use crate::domain::challenge::{Challenge, State};
 use crate::domain::fault::{self, Result};
-use crate::store::challenge;
 use crate::store::record::Stored;
+use crate::store::{challenge, device};
 
 /// Moves a challenge to its one final state, numbers the verdict and audits it.
 ///
@@ -68,7 +68,9 @@ pub fn cancel(s: &mut Scope<'_, '_>, relying_party_id: &str, id: ChallengeId) ->
         return Ok(found.record);
     }
     found.require_open(s.now)?;
-    found.require_uncharged(s.now)?;
+    if let Some(phone) = device::load(&mut s.rows, found.device_id)? {
+        phone.attempts.require_uncharged(id, s.now)?;
+    }
     let at = s.now;
     Ok(conclude(s, found, State::Cancelled { at }, relying_party_id)?.record)
 }

@@ -99,7 +99,6 @@ pub fn raise(s: &mut Scope<'_, '_>, raise: Raise<'_>) -> Result<Challenge> {
         created_at: s.now,
         subject_number: challenge::next_subject_number(&mut s.rows, raise.subject_id)?,
         expires_at: claims.exp,
-        charged_at: None,
         verdict_number: None,
         state: State::Pending,
     };

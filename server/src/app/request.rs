@@ -248,7 +248,7 @@ pub fn supersede(
         if !earlier.transaction || !earlier.is_open(s.now) {
             continue;
         }
-        earlier.require_uncharged(s.now)?;
+        phone.attempts.require_uncharged(earlier.id, s.now)?;
         let at = s.now;
         let ended = concluding::conclude(s, earlier, State::Superseded { at }, relying_party_id)?;
         superseded.push(ended.record);

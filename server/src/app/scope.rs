@@ -10,7 +10,7 @@ use rand_core::{CryptoRng, RngCore};
 use crate::config::Config;
 use crate::domain::attempts::Limits;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::device::Device;
+use crate::domain::device::{Device, Seen};
 use crate::domain::fault::{self, Fault, Result};
 use crate::keys::IssuerKeys;
 use crate::store::audit;
@@ -90,6 +90,14 @@ impl Scope<'_, '_> {
             outcome,
         )?;
         Ok(())
+    }
+
+    /// Refuses a phone that has seen more than the store knows.
+    ///
+    /// # Errors
+    /// `device.rollback_noticed`.
+    pub fn require_seen(&self, phone: &Device, seen: Seen) -> Result<()> {
+        seen.require_known(phone.attempts.latest(), self.facts.restore_epoch)
     }
 
     /// Writes a device with its next due time.

@@ -4,6 +4,7 @@ use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::oprf::OprfKey;
 
 use super::{Scope, challenge};
+use crate::domain::device::Seen;
 use crate::domain::fault::{self, Fault, Result};
 use crate::store::device;
 
@@ -14,6 +15,8 @@ pub struct UnlockCommand {
     pub device_id: DeviceId,
     /// The PIN epoch it named.
     pub epoch: u64,
+    /// What it says that it has seen.
+    pub seen: Seen,
     /// For which challenge.
     pub challenge_id: ChallengeId,
     /// SHA-256 of the blinded element.
@@ -43,12 +46,13 @@ pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
     let Some(mut phone) = device::load(&mut s.rows, cmd.device_id)? else {
         return fault::UNAUTHENTICATED.broken();
     };
-    phone.settle(s.now, &limits);
-    phone.require_active()?;
     if phone.epoch != cmd.epoch {
         return fault::UNAUTHENTICATED.broken();
     }
-    let mut challenge = challenge::of_device(s, cmd.device_id, cmd.challenge_id)?;
+    s.require_seen(&phone, cmd.seen)?;
+    phone.settle(s.now, &limits);
+    phone.require_active()?;
+    let challenge = challenge::of_device(s, cmd.device_id, cmd.challenge_id)?;
     challenge.require_open(s.now)?;
     let charged = phone
         .attempts
@@ -57,8 +61,6 @@ pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
     phone.attempts = charged.attempts;
     if charged.fresh {
         s.save_device(&mut phone)?;
-        challenge = challenge.try_map(|challenge| Ok::<_, Fault>(challenge.charge(s.now)))?;
-        s.rows.update(&mut challenge)?;
     }
     let key = phone
         .oprf_key

@@ -90,6 +90,27 @@ impl Attempts {
         (self.left(at, limits) == 0).then(|| at.plus_s(CREDIT_WINDOW_S))
     }
 
+    /// A PIN attempt protects its challenge for 60 s from being withdrawn, so that no backend turns right PINs into failures.
+    ///
+    /// # Errors
+    /// `challenge.charged` with the wait.
+    pub fn require_uncharged(&self, challenge_id: ChallengeId, now: Timestamp) -> Result<()> {
+        let on_it = self
+            .outstanding
+            .iter()
+            .filter(|charge| charge.challenge_id == challenge_id);
+        let since = on_it
+            .map(|charge| now.since_s(charge.at))
+            .min()
+            .unwrap_or(CREDIT_WINDOW_S);
+        if since < CREDIT_WINDOW_S {
+            return Err(fault::CHALLENGE_CHARGED
+                .fault()
+                .retry_after(CREDIT_WINDOW_S - since));
+        }
+        Ok(())
+    }
+
     /// Charges one evaluation of `element` for `challenge`, or finds the identical one that was charged before.
     ///
     /// # Errors
@@ -178,6 +199,18 @@ mod tests {
 
     fn challenge(n: u8) -> ChallengeId {
         ChallengeId::from_bytes([n; 16])
+    }
+
+    #[test]
+    fn a_charge_protects_its_challenge_for_sixty_seconds() {
+        let charged = fail(Attempts::default(), 10, 1);
+        let wait = |id, now| {
+            let refused = charged.require_uncharged(id, at(now));
+            refused.err().and_then(|fault| fault.retry_after_s)
+        };
+        assert_eq!(wait(challenge(1), 69), Some(1));
+        assert_eq!(wait(challenge(1), 70), None);
+        assert_eq!(wait(challenge(2), 10), None);
     }
 
     fn fail(attempts: Attempts, now: i64, element: u8) -> Attempts {

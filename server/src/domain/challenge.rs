@@ -7,7 +7,6 @@ use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId, OperatorId, Pairwi
 use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::attempts::CREDIT_WINDOW_S;
 use super::fault::{self, Fault, Result};
 use super::level::Acr;
 use super::secret::Bytes;
@@ -163,8 +162,6 @@ pub struct Challenge {
     pub subject_number: u64,
     /// When it expires.
     pub expires_at: Timestamp,
-    /// Last PIN attempt on it.
-    pub charged_at: Option<Timestamp>,
     /// Number of the verdict among those of the relying party; set with the final state.
     pub verdict_number: Option<u64>,
     /// Where it is.
@@ -190,26 +187,6 @@ impl Challenge {
                 fault::CHALLENGE_ANSWERED.broken()
             }
         }
-    }
-
-    /// A PIN attempt protects the challenge for 60 s from being withdrawn, so that no backend turns right PINs into failures.
-    ///
-    /// # Errors
-    /// `challenge.charged` with the wait.
-    pub fn require_uncharged(&self, now: Timestamp) -> Result<()> {
-        let since = self.charged_at.map_or(CREDIT_WINDOW_S, |at| now.since_s(at));
-        if since < CREDIT_WINDOW_S {
-            return Err(fault::CHALLENGE_CHARGED
-                .fault()
-                .retry_after(CREDIT_WINDOW_S - since));
-        }
-        Ok(())
-    }
-
-    /// Notes a PIN attempt.
-    pub fn charge(mut self, now: Timestamp) -> Self {
-        self.charged_at = Some(now);
-        self
     }
 
     /// Moves to a final state.
@@ -266,7 +243,6 @@ pub(crate) mod tests {
             created_at: at(0),
             subject_number: 1,
             expires_at: at(300),
-            charged_at: None,
             verdict_number: None,
             state: State::Pending,
         }
@@ -309,17 +285,6 @@ pub(crate) mod tests {
                 prop_assert!(decided.decide(at(t2), finals(at(t2)).swap_remove(second)).is_err());
             }
         }
-    }
-
-    #[test]
-    fn a_charge_protects_for_sixty_seconds() {
-        let charged = pending().charge(at(10));
-        assert_eq!(
-            charged.require_uncharged(at(69)).err().unwrap().retry_after_s,
-            Some(1)
-        );
-        assert!(charged.require_uncharged(at(70)).is_ok());
-        assert!(pending().require_uncharged(at(0)).is_ok());
     }
 
     #[test]

@@ -64,6 +64,28 @@ impl KeyStorage {
     }
 }
 
+/// The last evaluation that a phone says it has seen (protocol.md section 4, rule 6).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// Number of the evaluation.
+    pub evaluation: u64,
+    /// Its restore epoch.
+    pub restore_epoch: u64,
+}
+
+impl Seen {
+    /// Whether the store knows all that the phone has seen.
+    ///
+    /// # Errors
+    /// `device.rollback_noticed`: the store was rolled back undeclared.
+    pub fn require_known(&self, latest: u64, restore_epoch: u64) -> Result<()> {
+        if self.evaluation > latest || self.restore_epoch > restore_epoch {
+            return fault::ROLLBACK_NOTICED.broken();
+        }
+        Ok(())
+    }
+}
+
 /// A device as it is stored.
 #[derive(Serialize, Deserialize)]
 pub struct Device {

@@ -1,4 +1,4 @@
-//! Request ids: one span per request and one log line when its answer has been sent.
+//! Request ids: one span per request and one log line when its answer has been sent, at `debug` when it was what was asked for.
 //!
 //! The outermost layer. Every line logged meanwhile carries `request_id` and `method`; the caller gets the id in
 //! `x-request-id`, and may quote it. Invariant: nothing that the caller sent is logged: a path is named only if it is ours.
@@ -124,6 +124,11 @@ impl End {
         }
     }
 
+    /// Whether the answer is what was asked for: the audit trail has it where it matters, a log line for each would drown the others.
+    fn is_ordinary(&self) -> bool {
+        matches!(self.outcome.as_deref(), Some("Ok" | "200"))
+    }
+
     fn begin(&mut self, response: &Response) {
         self.refused = response.extensions().get::<Refused>().is_some();
         if self.grpc {
@@ -149,6 +154,8 @@ impl Drop for End {
         let latency_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if self.refused {
             tracing::debug!(status, latency_ms, "refused");
+        } else if self.is_ordinary() {
+            tracing::debug!(status, latency_ms, "answered");
         } else {
             tracing::info!(status, latency_ms, "answered");
         }

@@ -53,7 +53,7 @@ impl Admin for AdminService {
         let target = wire.name.chars().take(64).collect();
         let (made, issued) = self
             .0
-            .operate("create_operator", actor, target, self.0.now()?, verb)
+            .administer("create_operator", actor, target, self.0.now()?, verb)
             .await?;
         Ok(Response::new(v1::CreateOperatorResponse {
             operator: Some(encode::operator(&made)),
@@ -73,7 +73,7 @@ impl Admin for AdminService {
         let target = wire.name.chars().take(64).collect();
         let made = self
             .0
-            .operate("create_service_account", actor, target, self.0.now()?, verb)
+            .administer("create_service_account", actor, target, self.0.now()?, verb)
             .await?;
         Ok(Response::new(encode::operator(&made)))
     }
@@ -103,7 +103,7 @@ impl Admin for AdminService {
         let now = self.0.now()?;
         let disabled = self
             .0
-            .operate("disable_operator", actor, wire.operator_id, now, verb)
+            .administer("disable_operator", actor, wire.operator_id, now, verb)
             .await?;
         Ok(Response::new(encode::operator(&disabled)))
     }
@@ -161,7 +161,7 @@ impl Admin for AdminService {
         let verb = move |s: &mut Scope<'_, '_>| relying_party::register(s, &by, &asked);
         let made = self
             .0
-            .operate("register_relying_party", actor, target, now, verb)
+            .administer("register_relying_party", actor, target, now, verb)
             .await?;
         Ok(Response::new(encode::relying_party(&made)))
     }

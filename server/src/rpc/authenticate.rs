@@ -2,6 +2,7 @@
 //! session tokens bound to a terminal's key (RFC 9449).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderMap, Request};
@@ -58,8 +59,18 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 /// Credentials that were verified: tokens until they expire, used proof ids until they are too old to be used again.
 #[derive(Default)]
 pub struct Credentials {
-    tokens: Mutex<HashMap<[u8; 32], (String, Timestamp)>>,
+    tokens: Mutex<HashMap<[u8; 32], Token>>,
     proofs: Mutex<HashMap<[u8; 32], Timestamp>>,
+    /// Rises with every change of an account, so that no caller outlives one.
+    changes: AtomicU64,
+}
+
+/// A token that was verified.
+struct Token {
+    id: String,
+    until: Timestamp,
+    /// Its caller as read after so many changes; none for a session, whose state is read each time.
+    caller: Option<(Caller, u64)>,
 }
 
 impl Credentials {
@@ -67,30 +78,36 @@ impl Credentials {
     pub fn recognise(&self, headers: &HeaderMap) -> Option<CallerKey> {
         let digest = sha256(header(headers, "authorization")?.as_bytes());
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(&digest).map(|(id, _)| sha256(id.as_bytes()))
+        tokens.get(&digest).map(|token| sha256(token.id.as_bytes()))
     }
 
     /// Forgets tokens that have expired.
     pub fn forget(&self, now: Timestamp) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.retain(|_, (_, until)| now < *until);
+        tokens.retain(|_, token| now < token.until);
     }
 
-    fn known(&self, digest: &[u8; 32], now: Timestamp) -> Option<String> {
+    /// An account was made, changed or disabled: callers are read again.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The id behind a token that was verified, and its caller if no account has changed since.
+    fn known(&self, digest: &[u8; 32], now: Timestamp) -> Option<(String, Option<Caller>)> {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens
-            .get(digest)
-            .filter(|(_, until)| now < *until)
-            .map(|(id, _)| id.clone())
+        let token = tokens.get(digest).filter(|token| now < token.until)?;
+        let changes = self.changes.load(Ordering::Acquire);
+        let caller = token.caller.as_ref().filter(|(_, read_at)| *read_at == changes);
+        Some((token.id.clone(), caller.map(|(caller, _)| caller.clone())))
     }
 
-    fn remember(&self, digest: [u8; 32], id: &str, until: Timestamp, now: Timestamp) {
+    fn remember(&self, digest: [u8; 32], token: Token, now: Timestamp) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= MEMORY {
-            tokens.retain(|_, (_, until)| now < *until);
+            tokens.retain(|_, token| now < token.until);
         }
-        if tokens.len() < MEMORY {
-            tokens.insert(digest, (id.to_owned(), until));
+        if tokens.len() < MEMORY || tokens.contains_key(&digest) {
+            tokens.insert(digest, token);
         }
     }
 
@@ -150,21 +167,32 @@ async fn by_certificate(
 async fn by_token(shared: &Shared, token: &str, now: Timestamp) -> std::result::Result<Caller, Status> {
     let digest = sha256(format!("Bearer {token}").as_bytes());
     let known = shared.credentials.known(&digest, now);
-    let id = known.clone().or_else(|| jwt::unverified_issuer(token).ok());
-    let id = id.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+    if let Some((_, Some(caller))) = known {
+        return Ok(caller);
+    }
+    let named = match known {
+        Some((id, _)) => Some(id),
+        None => jwt::unverified_issuer(token).ok(),
+    };
+    let id = named.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+    let changes = shared.credentials.changes.load(Ordering::Acquire);
     let name = id.clone();
     let account = shared
         .read("authenticate", now, move |s| account_of(s, &name))
         .await?;
-    if known.is_none() {
-        let issuer = shared.daemon.facts.issuer();
-        let key = PublicKey::from_sec1(&account.key).map_err(Fault::internal)?;
-        let claims = jwt::verify_client_jwt(token, &key, issuer, now, TOKEN_LIFETIME_S).map_err(refused)?;
-        if claims.iss != claims.sub || claims.iss != id {
-            return Err(fault::UNAUTHENTICATED.fault().into());
-        }
-        shared.credentials.remember(digest, &id, claims.exp, now);
+    // Verified anew whenever the account may have changed: its key may have, too.
+    let issuer = shared.daemon.facts.issuer();
+    let key = PublicKey::from_sec1(&account.key).map_err(Fault::internal)?;
+    let claims = jwt::verify_client_jwt(token, &key, issuer, now, TOKEN_LIFETIME_S).map_err(refused)?;
+    if claims.iss != claims.sub || claims.iss != id {
+        return Err(fault::UNAUTHENTICATED.fault().into());
     }
+    let verified = Token {
+        id,
+        until: claims.exp,
+        caller: Some((account.caller.clone(), changes)),
+    };
+    shared.credentials.remember(digest, verified, now);
     Ok(account.caller)
 }
 
@@ -216,9 +244,12 @@ async fn by_session(
         .credentials
         .use_proof(&proven.thumbprint, &proven.jti, now)?;
     let digest = sha256(format!("DPoP {token}").as_bytes());
-    shared
-        .credentials
-        .remember(digest, &operator.id.to_string(), session.expires_at, now);
+    let verified = Token {
+        id: operator.id.to_string(),
+        until: session.expires_at,
+        caller: None,
+    };
+    shared.credentials.remember(digest, verified, now);
     Ok(Caller::Operator(operator, Some(session)))
 }
 

@@ -40,6 +40,20 @@ impl CompanionService {
         proof::device(&self.0, request.into_inner(), method, Bound::Nonce, now).await
     }
 
+    /// One transaction in a phone's name; a rollback that the phone has noticed is stored.
+    async fn settled<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        device_id: DeviceId,
+        now: Timestamp,
+        verb: impl FnMut(&mut crate::app::Scope<'_, '_>) -> fault::Result<T> + Send + 'static,
+    ) -> Result<T, Status> {
+        match self.0.daemon.write(name, now, verb).await {
+            Ok(done) => Ok(done),
+            Err(fault) => Err(proof::settle(&self.0, device_id, now, fault).await),
+        }
+    }
+
     fn evaluation(
         &self,
         evaluated: Evaluated<'_>,
@@ -253,13 +267,12 @@ impl Companion for CompanionService {
         let cmd = UnlockCommand {
             device_id: proven.device_id,
             epoch: proven.epoch,
+            seen: proven.seen,
             challenge_id: challenge_id(&proven.body.challenge_id)?,
             element: element.sha256(),
         };
-        let unlocked = self
-            .0
-            .write("unlock", now, move |s| unlock::unlock(s, &cmd))
-            .await?;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| unlock::unlock(s, &cmd);
+        let unlocked = self.settled("unlock", proven.device_id, now, verb).await?;
         let evaluated = Evaluated {
             context: EvaluationContext::Challenge(cmd.challenge_id),
             device_id: proven.device_id,
@@ -285,9 +298,9 @@ impl Companion for CompanionService {
             .map_err(|error| statement_refused("approval", error))?;
         let enrolment = self.enrolment(&proven.body.enrolment, &key);
         let signed = answer::Signed { approval, enrolment };
-        let device_id = proven.device_id;
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, device_id, id, &signed);
-        let outcome = self.0.write("answer", now, verb).await?;
+        let phone = (proven.device_id, proven.seen);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, phone, id, &signed);
+        let outcome = self.settled("answer", proven.device_id, now, verb).await?;
         self.0.wake(&outcome.challenge);
         match outcome.refused {
             Some(fault) => Err(fault.into()),
@@ -303,9 +316,9 @@ impl Companion for CompanionService {
         let issuer = self.0.daemon.facts.issuer();
         let refusal = jws::verify::<Refusal>(&proven.body.refusal, &proven.possession_key, issuer)
             .map_err(|error| statement_refused("refusal", error))?;
-        let device_id = proven.device_id;
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::refuse(s, device_id, id, &refusal);
-        let outcome = self.0.write("refuse", now, verb).await?;
+        let phone = (proven.device_id, proven.seen);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::refuse(s, phone, id, &refusal);
+        let outcome = self.settled("refuse", proven.device_id, now, verb).await?;
         self.0.wake(&outcome.challenge);
         outcome.also_ended.iter().for_each(|ended| self.0.wake(ended));
         Ok(Response::new(encode::outcome(&outcome)))

@@ -9,6 +9,7 @@ pub mod decode;
 pub mod encode;
 pub mod enrolment;
 pub mod nonce;
+pub mod phones;
 pub mod proof;
 pub mod session;
 pub mod status;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub nonces: nonce::Nonces,
     /// Credentials that were verified and are still good.
     pub credentials: authenticate::Credentials,
+    /// Keys of phones that have called lately.
+    pub known_phones: phones::KnownPhones,
     /// Watching phones.
     pub phones: Arc<Wakes<DeviceId, Arc<Challenge>>>,
     /// Watching backends.
@@ -103,6 +106,23 @@ impl Shared {
                 Err(status::status(fault))
             }
         }
+    }
+
+    /// [`Shared::operate`] for what makes, changes or disables an account: callers are read again afterwards.
+    ///
+    /// # Errors
+    /// The fault's status.
+    pub async fn administer<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        actor: String,
+        target: String,
+        now: Timestamp,
+        verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, Status> {
+        let done = self.operate(name, actor, target, now, verb).await;
+        self.credentials.changed();
+        done
     }
 
     async fn audit_refusal(

@@ -1,6 +1,9 @@
 //! Phones prove themselves on every call: a `paraphe-proof+jwt` over exactly the bytes that were sent (protocol.md section 3).
 //!
-//! The device's state is looked at again in the use case's own transaction; its keys never change under one id and epoch.
+//! The device's state, and what the phone says it has seen, are looked at in the use case's own transaction; its keys never change
+//! under one id and epoch (see `phones`).
+
+use std::sync::Arc;
 
 use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
@@ -11,8 +14,10 @@ use paraphe_proto::v1::SignedRequest;
 use prost::Message;
 use tonic::Status;
 
-use super::Shared;
+use super::phones::PhoneKeys;
+use super::{Shared, status};
 use crate::app::{activation, unlock};
+use crate::domain::device::Seen;
 use crate::domain::fault::{self, Fault, Result};
 use crate::store::device;
 
@@ -27,6 +32,8 @@ pub struct Proven<B> {
     pub device_id: DeviceId,
     /// The PIN epoch it names.
     pub epoch: u64,
+    /// What it says that it has seen.
+    pub seen: Seen,
     /// Its possession key.
     pub possession_key: PublicKey,
     /// Its approval key; `None` while it activates.
@@ -41,7 +48,8 @@ pub enum Bound<'a, B> {
     Challenge(&'a (dyn Fn(&B) -> &str + Send + Sync)),
 }
 
-/// Proves an enrolled phone.
+/// Proves an enrolled phone. What is bound to a challenge is checked by keys that may have been read before: its use case looks at the
+/// device again, and at what the phone has seen. What is bound to a nonce reads the device here.
 ///
 /// # Errors
 /// `caller.unauthenticated`, alike for every reason; `proof.nonce`; `device.rollback_noticed`.
@@ -53,6 +61,44 @@ pub async fn device<B: Message + Default>(
     now: Timestamp,
 ) -> std::result::Result<Proven<B>, Status> {
     let id = Proof::unverified_device(&request.proof).map_err(refused)?;
+    let known = match bound {
+        Bound::Challenge(_) => shared.known_phones.of(id),
+        Bound::Nonce => None,
+    };
+    let (keys, latest) = match known {
+        Some(keys) => (keys, None),
+        None => read_keys(shared, id, now).await?,
+    };
+    let proof = verify(shared, &request, &keys.possession_key, method)?;
+    if proof.device_id != id || proof.epoch != keys.epoch {
+        return Err(fault::UNAUTHENTICATED.fault().into());
+    }
+    let body = decode(&request)?;
+    check_bound(shared, &proof, &body, &bound, now)?;
+    let seen = Seen {
+        evaluation: proof.seen_evaluation,
+        restore_epoch: proof.seen_restore_epoch,
+    };
+    if let Some(latest) = latest
+        && let Err(noticed) = seen.require_known(latest, shared.daemon.facts.restore_epoch)
+    {
+        return Err(settle(shared, id, now, noticed).await);
+    }
+    Ok(Proven {
+        body,
+        device_id: id,
+        epoch: keys.epoch,
+        seen,
+        possession_key: keys.possession_key.clone(),
+        approval_key: Some(keys.approval_key.clone()),
+    })
+}
+
+async fn read_keys(
+    shared: &Shared,
+    id: DeviceId,
+    now: Timestamp,
+) -> std::result::Result<(Arc<PhoneKeys>, Option<u64>), Status> {
     let found = shared.read("prove", now, move |s| {
         let found = device::load(&mut s.rows, id)?.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
         Ok((
@@ -63,28 +109,23 @@ pub async fn device<B: Message + Default>(
         ))
     });
     let (possession_key, approval_key, epoch, latest) = found.await?;
-    let key = PublicKey::from_sec1(&possession_key.0).map_err(Fault::internal)?;
-    let proof = verify(shared, &request, &key, method)?;
-    if proof.device_id != id || proof.epoch != epoch {
-        return Err(fault::UNAUTHENTICATED.fault().into());
-    }
-    let body = decode(&request)?;
-    check_bound(shared, &proof, &body, &bound, now)?;
-    if proof.seen_evaluation > latest || proof.seen_restore_epoch > shared.daemon.facts.restore_epoch {
-        tracing::error!(device_id = %id, "a phone has seen later evaluations than the store knows: undeclared rollback");
-        shared
-            .write("notice_rollback", now, move |s| unlock::notice_rollback(s, id))
-            .await?;
-        return Err(fault::ROLLBACK_NOTICED.fault().into());
-    }
-    let approval_key = Some(PublicKey::from_sec1(&approval_key.0).map_err(Fault::internal)?);
-    Ok(Proven {
-        body,
-        device_id: id,
+    let keys = Arc::new(PhoneKeys {
+        possession_key: PublicKey::from_sec1(&possession_key.0).map_err(Fault::internal)?,
+        approval_key: PublicKey::from_sec1(&approval_key.0).map_err(Fault::internal)?,
         epoch,
-        possession_key: key,
-        approval_key,
-    })
+    });
+    shared.known_phones.remember(id, &keys);
+    Ok((keys, Some(latest)))
+}
+
+/// The status of a fault; a rollback that a phone has noticed is stored first, so that the phone approves nothing any more.
+pub async fn settle(shared: &Shared, id: DeviceId, now: Timestamp, fault: Fault) -> Status {
+    if fault.code() != fault::ROLLBACK_NOTICED.code {
+        return status::status(fault);
+    }
+    tracing::error!(device_id = %id, "a phone has seen later evaluations than the store knows: undeclared rollback");
+    let noticed = shared.write("notice_rollback", now, move |s| unlock::notice_rollback(s, id));
+    noticed.await.err().unwrap_or_else(|| status::status(fault))
 }
 
 /// Proves a phone that is being activated, by the key that took the offer.
@@ -115,6 +156,7 @@ pub async fn activating<B: Message + Default>(
         body,
         device_id: found.0,
         epoch: proof.epoch,
+        seen: Seen::default(),
         possession_key: key,
         approval_key: None,
     };

@@ -24,6 +24,8 @@ pub struct Stored<R> {
     /// The record; change it, then [`Rows::update`].
     pub record: R,
     version: i64,
+    /// Its clear columns as they stand in the row.
+    clear: Vec<Value>,
 }
 
 impl<R> std::ops::Deref for Stored<R> {
@@ -48,6 +50,7 @@ impl<R> Stored<R> {
         Ok(Self {
             record: change(self.record)?,
             version: self.version,
+            clear: self.clear,
         })
     }
 }
@@ -117,7 +120,8 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         Ok(())
     }
 
-    /// Writes a changed record, guarded by the version that was read.
+    /// Writes a changed record, guarded by the version that was read. Clear columns that stayed as they were are not named, since
+    /// an engine touches every index over a column that is.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when another transaction was first.
@@ -128,23 +132,22 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         let version = u64::try_from(next).unwrap_or(u64::MAX);
         let sealed = self.sealer.seal_record(R::TABLE, &id, version, &stored.record);
         let sealed = sealed.map_err(StoreError::sealed::<R>)?;
-        let columns = R::COLUMNS.iter().skip(1).chain(&["version", "sealed"]);
-        let sets: Vec<String> = columns
-            .enumerate()
-            .map(|(n, column)| format!("{column} = ${}", n + 1))
-            .collect();
-        let guard = sets.len();
-        let sql = format!(
-            "UPDATE {} SET {} WHERE {} = ${} AND version = ${}",
-            R::TABLE,
-            sets.join(", "),
-            R::COLUMNS.first().copied().unwrap_or("id"),
-            guard + 1,
-            guard + 2
-        );
-        let mut clear = clear.into_iter();
-        let key = clear.next().unwrap_or(Value::Null);
-        let mut values: Vec<Value> = clear.collect();
+        let columns = R::COLUMNS.iter().zip(&clear).zip(&stored.clear);
+        let changed = columns.filter(|((_, new), old)| new != old);
+        let (mut sql, mut values) = (format!("UPDATE {} SET ", R::TABLE), Vec::new());
+        for ((column, value), _) in changed {
+            values.push(value.clone());
+            sql.push_str(&format!("{column} = ${}, ", values.len()));
+        }
+        let (at, key) = (values.len(), R::COLUMNS.first().copied().unwrap_or("id"));
+        sql.push_str(&format!(
+            "version = ${}, sealed = ${} WHERE {key} = ${} AND version = ${}",
+            at + 1,
+            at + 2,
+            at + 3,
+            at + 4
+        ));
+        let key = clear.first().cloned().unwrap_or(Value::Null);
         values.extend([
             Value::Int(next),
             Value::Bytes(sealed),
@@ -155,6 +158,7 @@ impl<'a, 'tx> Rows<'a, 'tx> {
             return Err(StoreError::Stale(R::TABLE));
         }
         stored.version = next;
+        stored.clear = clear;
         Ok(())
     }
 
@@ -220,15 +224,20 @@ impl<'a, 'tx> Rows<'a, 'tx> {
             .sealer
             .open_record(R::TABLE, &id, u64::try_from(version).unwrap_or(u64::MAX), sealed)
             .map_err(StoreError::sealed::<R>)?;
-        for (at, (column, expected)) in R::COLUMNS.iter().zip(record.clear()).enumerate() {
-            if *row.value(at)? != expected {
+        let clear = record.clear();
+        for (at, (column, expected)) in R::COLUMNS.iter().zip(&clear).enumerate() {
+            if row.value(at)? != expected {
                 return Err(StoreError::Tampered {
                     table: R::TABLE,
                     column,
                 });
             }
         }
-        Ok(Stored { record, version })
+        Ok(Stored {
+            record,
+            version,
+            clear,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! (write-ahead log, `synchronous = FULL`); parameters `$1..$n` are bound in that order or refused.
 
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -14,6 +15,8 @@ use crate::store::migrations::Migration;
 
 /// "PRPH": written into the header of each database, so that another application's file is recognised.
 const APPLICATION_ID: i64 = 0x5052_5048;
+/// The longest that opening a database looks for damage.
+const CHECK_LIMIT: Duration = Duration::from_secs(1);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
 
@@ -104,23 +107,39 @@ impl Sqlite {
         }
         self.batch(&format!("PRAGMA synchronous = {}", synchronous()))?;
         self.batch(
-            "PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864",
+            "PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864; \
+             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000",
         )
     }
 
-    /// Looks at every page.
+    /// Looks at every page, or at as many as [`CHECK_LIMIT`] allows: a database of many gigabytes must open in seconds. What is not
+    /// looked at here is noticed when it is read.
     ///
     /// # Errors
     /// [`DbError::Corrupt`] with the first thing found.
     pub(super) fn check(&self) -> Result<(), DbError> {
-        let detail: String = self
+        let (done, ended) = mpsc::channel::<()>();
+        let interrupt = self.0.get_interrupt_handle();
+        let watch = std::thread::spawn(move || {
+            if ended.recv_timeout(CHECK_LIMIT) == Err(RecvTimeoutError::Timeout) {
+                interrupt.interrupt();
+            }
+        });
+        let found = self
             .0
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(named)?;
-        if detail == "ok" {
-            Ok(())
-        } else {
-            Err(DbError::Corrupt { detail })
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        drop(done);
+        let _ended = watch.join();
+        match found {
+            Ok(detail) if detail == "ok" => Ok(()),
+            Ok(detail) => Err(DbError::Corrupt { detail }),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                tracing::info!(
+                    "the database is too large to be looked at whole; it is checked as it is read"
+                );
+                Ok(())
+            }
+            Err(error) => Err(named(error)),
         }
     }
 
