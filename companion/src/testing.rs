@@ -87,7 +87,7 @@ pub(crate) fn key_set(
 ) -> String {
     let entry = |(key, key_use, state): &(&SoftwareKey, KeyUse, KeyState)| KeySetEntry {
         jwk: key.public_key().clone(),
-        kid: key.public_key().thumbprint(),
+        kid: key.public_key().thumbprint().to_owned(),
         key_use: *key_use,
         state: *state,
     };

@@ -3,6 +3,8 @@
 //! A [`PublicKey`] is a point of the curve other than the identity: only the check can make one. Section 2 of protocol.md.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -44,9 +46,24 @@ impl JwkError {
 }
 
 /// A P-256 public key.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct PublicKey {
     sec1: [u8; 65],
+    thumbprint: OnceLock<String>,
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.sec1 == other.sec1
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl Hash for PublicKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sec1.hash(state);
+    }
 }
 
 impl PublicKey {
@@ -68,7 +85,10 @@ impl PublicKey {
             .as_bytes()
             .try_into()
             .map_err(|_| JwkError::Point)?;
-        Ok(Self { sec1 })
+        Ok(Self {
+            sec1,
+            thumbprint: OnceLock::new(),
+        })
     }
 
     /// Parses a JWK in JSON that other software wrote: unknown members are ignored (RFC 7517, section 4).
@@ -98,14 +118,16 @@ impl PublicKey {
     }
 
     /// RFC 7638 thumbprint with SHA-256, base64url (43 characters): the `kid` of every statement.
-    pub fn thumbprint(&self) -> String {
-        let (x, y) = self.coordinates();
-        let canonical = format!(
-            r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
-            base64url(x),
-            base64url(y)
-        );
-        base64url(&sha256(canonical.as_bytes()))
+    pub fn thumbprint(&self) -> &str {
+        self.thumbprint.get_or_init(|| {
+            let (x, y) = self.coordinates();
+            let canonical = format!(
+                r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+                base64url(x),
+                base64url(y)
+            );
+            base64url(&sha256(canonical.as_bytes()))
+        })
     }
 
     /// The JWK with kty, crv, x and y and nothing else.
@@ -344,13 +366,13 @@ mod tests {
         let text = |jwk: &Jwk| serde_json::to_string(jwk).unwrap();
         assert!(serde_json::from_str::<PublicKey>(&text(&jwk)).is_ok());
         let named = Jwk {
-            kid: Some(key(1).public_key().thumbprint()),
+            kid: Some(key(1).public_key().thumbprint().to_owned()),
             ..jwk.clone()
         };
         assert!(serde_json::from_str::<PublicKey>(&text(&named)).is_err());
         assert!(PublicKey::try_from(&named).is_ok());
         let misnamed = Jwk {
-            kid: Some(key(2).public_key().thumbprint()),
+            kid: Some(key(2).public_key().thumbprint().to_owned()),
             ..jwk
         };
         assert_eq!(PublicKey::try_from(&misnamed).unwrap_err(), JwkError::Malformed);

@@ -181,7 +181,7 @@ pub fn sign<S: Statement>(statement: &S, signer: &dyn Signer) -> Result<Signed<S
     let header = Header {
         alg: ALG.into(),
         typ: S::TYP.into(),
-        kid: signer.public_key().thumbprint(),
+        kid: signer.public_key().thumbprint().to_owned(),
     };
     let compact = compact::sign(&header, statement, signer)?;
     if compact.len() > MAX_BYTES {
@@ -202,7 +202,8 @@ pub fn verify<S: Statement>(
     key: &PublicKey,
     iss: &str,
 ) -> Result<Verified<S>, StatementError> {
-    verify_with(compact, iss, |_| Some(key.clone()))
+    let (parts, kid) = open(compact, S::TYP)?;
+    check(compact, &parts, kid, key, iss)
 }
 
 /// Verifies a statement by the key that `key_of` gives for its `kid`.
@@ -215,10 +216,21 @@ pub fn verify_with<S: Statement>(
     key_of: impl FnOnce(&str) -> Option<PublicKey>,
 ) -> Result<Verified<S>, StatementError> {
     let (parts, kid) = open(compact, S::TYP)?;
-    let key = key_of(&kid)
-        .filter(|key| key.thumbprint() == kid)
-        .ok_or(StatementError::Key)?;
-    if !is_low_s(&parts.signature) || !verify_es256(&key, parts.signed, &parts.signature) {
+    let key = key_of(&kid).ok_or(StatementError::Key)?;
+    check(compact, &parts, kid, &key, iss)
+}
+
+fn check<S: Statement>(
+    compact: &str,
+    parts: &Parts<'_>,
+    kid: String,
+    key: &PublicKey,
+    iss: &str,
+) -> Result<Verified<S>, StatementError> {
+    if key.thumbprint() != kid {
+        return Err(StatementError::Key);
+    }
+    if !is_low_s(&parts.signature) || !verify_es256(key, parts.signed, &parts.signature) {
         return Err(StatementError::Signature);
     }
     let claims: S = exact_claims(&parts.payload)?;

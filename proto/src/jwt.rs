@@ -146,7 +146,7 @@ pub fn sign_client_jwt(signer: &dyn Signer, claims: &ClientJwt, aud: &str) -> Re
     let header = OwnHeader {
         alg: "ES256",
         typ: "JWT",
-        kid: signer.public_key().thumbprint(),
+        kid: signer.public_key().thumbprint().to_owned(),
     };
     compact::sign(&header, &OwnClaims { aud, claims }, signer)
 }

@@ -50,7 +50,7 @@ impl Issuer {
 fn entry(key: &SoftwareKey, state: KeyState) -> KeySetEntry {
     let jwk = key.public_key().clone();
     KeySetEntry {
-        kid: jwk.thumbprint(),
+        kid: jwk.thumbprint().to_owned(),
         jwk,
         key_use: KeyUse::Challenge,
         state,

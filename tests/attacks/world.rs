@@ -244,7 +244,7 @@ impl World {
         self.enrolment().confirm_activation(request).await.unwrap();
         let terminal = Arc::new(SoftwareKey::generate(&mut OsRng).unwrap());
         let register = v1::RegisterTerminalRequest {
-            thumbprint: terminal.public_key().thumbprint(),
+            thumbprint: terminal.public_key().thumbprint().to_owned(),
             label: format!("Terminal of {name}"),
         };
         let request = self.as_admin("/paraphe.v1.Admin/RegisterTerminal", register);

@@ -70,7 +70,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         files::write_private_new(&path, pem.as_bytes())?;
     }
     context.output.show(&TerminalView {
-        thumbprint: key.public_key().thumbprint(),
+        thumbprint: key.public_key().thumbprint().to_owned(),
         key_file: path,
         made: !exists && args.key_file.is_none(),
     })

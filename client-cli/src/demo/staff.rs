@@ -97,7 +97,7 @@ async fn clerk(stage: &Stage, folder: &Folder, house: &House, administrator: &Op
     stage.step("register the counter's terminal and log the clerk in")?;
     let terminal = Arc::new(new_key()?);
     let request = RegisterTerminalRequest {
-        thumbprint: terminal.public_key().thumbprint(),
+        thumbprint: terminal.public_key().thumbprint().to_owned(),
         label: COUNTER.to_owned(),
     };
     let registered = house

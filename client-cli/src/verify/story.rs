@@ -66,7 +66,7 @@ pub(super) fn compact<S: Statement>(statement: &S, key: &SoftwareKey) -> String 
 fn entry(key: &SoftwareKey, key_use: KeyUse) -> KeySetEntry {
     let jwk = key.public_key().clone();
     KeySetEntry {
-        kid: jwk.thumbprint(),
+        kid: jwk.thumbprint().to_owned(),
         jwk,
         key_use,
         state: KeyState::Active,

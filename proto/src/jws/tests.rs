@@ -63,7 +63,7 @@ fn a_signed_statement_verifies() {
 #[test]
 fn every_other_header_is_refused() {
     use StatementError::{Algorithm, Header, Key, Type};
-    let kid = key(1).public_key().thumbprint();
+    let kid = key(1).public_key().thumbprint().to_owned();
     let cases = [
         (r#"{"typ":"T","kid":"K"}"#, Header),
         (r#"{"alg":"ES256","kid":"K"}"#, Header),

@@ -115,7 +115,7 @@ pub fn verify(
         age if age > WINDOW_S => Err(JwtError::Expired),
         age if age < -WINDOW_S => Err(JwtError::NotYet),
         _ => Ok(DpopProof {
-            thumbprint: key.thumbprint(),
+            thumbprint: key.thumbprint().to_owned(),
             jti: claims.jti,
             iat: claims.iat,
         }),
@@ -186,7 +186,7 @@ mod tests {
         let proof = sign(&key(1), PATH, ISS, Some("token"), NOW, "1").unwrap();
         let good = verify(&proof, &htu(ISS, PATH), Some("token"), NOW).unwrap();
         let expected = DpopProof {
-            thumbprint: key(1).public_key().thumbprint(),
+            thumbprint: key(1).public_key().thumbprint().to_owned(),
             jti: "1".into(),
             iat: NOW,
         };

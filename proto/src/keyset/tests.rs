@@ -65,7 +65,7 @@ fn a_chain_walks_one_by_one() {
     ];
     let chain = KeySetChain::walk(&root(), &statements, ISS).unwrap();
     assert_eq!(chain.version(), 3);
-    let kid = |seed| key(seed).public_key().thumbprint();
+    let kid = |seed| key(seed).public_key().thumbprint().to_owned();
     assert_eq!(
         chain.active_challenge_key(&kid(NEXT)),
         Some(key(NEXT).public_key())
@@ -180,7 +180,7 @@ fn misnamed_and_repeated_keys_are_refused() {
 #[test]
 fn keys_serve_their_use_only() {
     let chain = chain();
-    let kid = |seed| key(seed).public_key().thumbprint();
+    let kid = |seed| key(seed).public_key().thumbprint().to_owned();
     assert_eq!(
         chain.active_challenge_key(&kid(ACTIVE)),
         Some(key(ACTIVE).public_key())

@@ -201,7 +201,7 @@ pub(crate) fn evaluation() -> Evaluation {
 pub(crate) fn key_set_entry(seed: u64, key_use: KeyUse, state: KeyState) -> KeySetEntry {
     let jwk = key(seed).public_key().clone();
     KeySetEntry {
-        kid: jwk.thumbprint(),
+        kid: jwk.thumbprint().to_owned(),
         jwk,
         key_use,
         state,

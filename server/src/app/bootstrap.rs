@@ -56,7 +56,7 @@ pub fn bootstrap(
         actions: Vec::new(),
         registered_at: s.now,
     })?;
-    operator::register_terminal(s, ACTOR, &terminal.thumbprint(), "first terminal")?;
+    operator::register_terminal(s, ACTOR, terminal.thumbprint(), "first terminal")?;
     let roles = [OperatorRole::Administrator, OperatorRole::Auditor];
     ["admin-1", "admin-2"]
         .into_iter()

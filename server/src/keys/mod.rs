@@ -80,7 +80,7 @@ impl IssuerKeys {
     pub fn first_key_set(&self, issuer: &str, now: Timestamp) -> KeySet {
         let entry = |key: &SoftwareKey, key_use| KeySetEntry {
             jwk: key.public_key().clone(),
-            kid: key.public_key().thumbprint(),
+            kid: key.public_key().thumbprint().to_owned(),
             key_use,
             state: KeyState::Active,
         };
@@ -98,7 +98,7 @@ impl IssuerKeys {
     /// The JWK set for backends (RFC 7517): assertion keys.
     pub fn jwks(&self) -> String {
         let mut jwk = self.assertion.public_key().to_jwk();
-        jwk.kid = Some(self.assertion.public_key().thumbprint());
+        jwk.kid = Some(self.assertion.public_key().thumbprint().to_owned());
         jwk.key_use = Some("sig".to_owned());
         jwk.alg = Some("ES256".to_owned());
         serde_json::json!({ "keys": [jwk] }).to_string()

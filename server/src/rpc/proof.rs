@@ -114,6 +114,8 @@ async fn read_keys(
         approval_key: PublicKey::from_sec1(&approval_key.0).map_err(Fault::internal)?,
         epoch,
     });
+    // Named once here rather than by every statement that they verify.
+    let _named = (keys.possession_key.thumbprint(), keys.approval_key.thumbprint());
     shared.known_phones.remember(id, &keys);
     Ok((keys, Some(latest)))
 }

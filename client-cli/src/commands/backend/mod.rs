@@ -220,7 +220,7 @@ fn key(context: &Context, file: &std::path::Path) -> Result<()> {
     files::write_private_new(file, pem.as_bytes())?;
     let public = key.public_key();
     context.output.show(&KeyView {
-        thumbprint: public.thumbprint(),
+        thumbprint: public.thumbprint().to_owned(),
         jwk: public.to_jwk(),
     })
 }

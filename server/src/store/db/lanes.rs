@@ -1,5 +1,5 @@
 //! The database threads: one writer that commits in groups, and readers with a snapshot each. Started by `Db`, fed by `task`.
-//! Invariants: every write runs in its own savepoint; nobody of a group is answered before its COMMIT returned, and a COMMIT that
+//! Invariants: a write that fails leaves nothing behind and nobody else with it; nobody of a group is answered before its COMMIT returned, and a COMMIT that
 //! fails fails the whole group, also those that had an error of their own, since it may rest on what was never stored.
 
 use std::fs::File;
@@ -30,10 +30,14 @@ pub(super) fn write(
 
 fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, limit: usize) {
     let mut group = vec![first];
-    let outcome = sqlite
-        .begin_write()
-        .and_then(|()| run_group(sqlite, &mut group, queue, limit))
-        .and_then(|()| sqlite.commit());
+    let outcome = match run_together(sqlite, &mut group, queue, limit) {
+        Ok(Run::Clean) => sqlite.commit(),
+        Ok(Run::Spoiled) => {
+            sqlite.abandon();
+            run_apart(sqlite, &mut group).and_then(|()| sqlite.commit())
+        }
+        Err(error) => Err(error),
+    };
     if let Err(error) = &outcome {
         tracing::error!(code = error.code(), %error, transactions = group.len(), "a group of transactions was not committed");
         sqlite.abandon();
@@ -44,36 +48,76 @@ fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, limit: usi
     }
 }
 
-/// Runs the group's first task and whatever else waits; what arrives meanwhile joins, up to `limit`.
-fn run_group(
+/// How a group ran without savepoints.
+enum Run {
+    /// Whatever failed had written nothing.
+    Clean,
+    /// One failed after it had written: its writes are among those of the others.
+    Spoiled,
+}
+
+/// Runs the group's first task and whatever else waits; what arrives meanwhile joins, up to `limit`. Rules are broken before anything
+/// is written, so savepoints, which copy every page that a task changes, are left out until one is needed.
+fn run_together(
     sqlite: &Sqlite,
     group: &mut Vec<Box<dyn Task>>,
     queue: &Queue,
     limit: usize,
-) -> Result<(), DbError> {
+) -> Result<Run, DbError> {
+    sqlite.begin_write()?;
     loop {
-        if let Some(task) = group.last_mut() {
-            run_alone(sqlite, task.as_mut())?;
+        if let Some(task) = group.last_mut()
+            && let Run::Spoiled = run_one(sqlite, task.as_mut())?
+        {
+            return Ok(Run::Spoiled);
         }
         if group.len() >= limit {
-            return Ok(());
+            return Ok(Run::Clean);
         }
-        let Ok(next) = queue.try_recv() else { return Ok(()) };
+        let Ok(next) = queue.try_recv() else {
+            return Ok(Run::Clean);
+        };
         group.push(next);
     }
 }
 
-/// Runs one task in its savepoint. An error means that the whole transaction is lost, not that the task failed.
-fn run_alone(sqlite: &Sqlite, task: &mut dyn Task) -> Result<(), DbError> {
+fn run_one(sqlite: &Sqlite, task: &mut dyn Task) -> Result<Run, DbError> {
     if task.is_abandoned() {
-        return Ok(());
+        return Ok(Run::Clean);
     }
-    sqlite.savepoint()?;
+    sqlite.forget_writes();
     let keep = task.run(&mut Tx::sqlite(sqlite));
-    if !sqlite.in_transaction() {
-        return Err(DbError::unavailable("the transaction was lost"));
+    require_transaction(sqlite)?;
+    Ok(if keep || !sqlite.has_written() {
+        Run::Clean
+    } else {
+        Run::Spoiled
+    })
+}
+
+/// Runs every task of the group again, each in its savepoint, so that what fails is undone alone.
+fn run_apart(sqlite: &Sqlite, group: &mut [Box<dyn Task>]) -> Result<(), DbError> {
+    sqlite.begin_write()?;
+    for task in group.iter_mut().filter(|task| !task.is_abandoned()) {
+        sqlite.savepoint()?;
+        let keep = task.run(&mut Tx::sqlite(sqlite));
+        require_transaction(sqlite)?;
+        if keep {
+            sqlite.release()?;
+        } else {
+            sqlite.undo()?;
+        }
     }
-    if keep { sqlite.release() } else { sqlite.undo() }
+    Ok(())
+}
+
+/// An error means that the whole transaction is lost, not that a task failed.
+fn require_transaction(sqlite: &Sqlite) -> Result<(), DbError> {
+    if sqlite.in_transaction() {
+        Ok(())
+    } else {
+        Err(DbError::unavailable("the transaction was lost"))
+    }
 }
 
 /// A reader thread: each task sees one consistent snapshot of what is committed.

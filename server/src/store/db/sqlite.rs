@@ -2,6 +2,7 @@
 //! Invariants: a foreign or newer file is recognised before anything in it changes; a committed transaction has reached the disk
 //! (write-ahead log, `synchronous = FULL`); parameters `$1..$n` are bound in that order or refused.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -20,8 +21,8 @@ const CHECK_LIMIT: Duration = Duration::from_secs(1);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
 
-/// One connection.
-pub(super) struct Sqlite(Connection);
+/// One connection, and whether it has written lately.
+pub(super) struct Sqlite(Connection, Cell<bool>);
 
 /// What the file's header says.
 pub(super) struct Identity {
@@ -38,7 +39,8 @@ impl Sqlite {
     /// [`DbError::Foreign`] for what is neither ours nor blank.
     pub(super) fn open(path: &Path) -> Result<(Sqlite, Identity), DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let sqlite = Sqlite(Connection::open_with_flags(path, flags).map_err(named)?);
+        let connection = Connection::open_with_flags(path, flags).map_err(named)?;
+        let sqlite = Sqlite(connection, Cell::new(false));
         if sqlite.0.is_readonly(rusqlite::MAIN_DB).map_err(named)? {
             return Err(DbError::Io {
                 detail: format!("{}: may only be read", path.display()),
@@ -64,7 +66,8 @@ impl Sqlite {
     /// Opens one more connection, which cannot write.
     pub(super) fn open_reader(path: &Path) -> Result<Sqlite, DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let sqlite = Sqlite(Connection::open_with_flags(path, flags).map_err(named)?);
+        let connection = Connection::open_with_flags(path, flags).map_err(named)?;
+        let sqlite = Sqlite(connection, Cell::new(false));
         sqlite.guard().map_err(named)?;
         sqlite.batch("PRAGMA query_only = ON")?;
         Ok(sqlite)
@@ -77,6 +80,8 @@ impl Sqlite {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        // A plan does not depend on the values bound, so a statement is prepared once.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         connection.execute_batch("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY")
@@ -208,6 +213,16 @@ impl Sqlite {
         }
     }
 
+    /// From here on, [`Self::has_written`] speaks of what comes.
+    pub(super) fn forget_writes(&self) {
+        self.1.set(false);
+    }
+
+    /// Whether any statement since could have changed a row.
+    pub(super) fn has_written(&self) -> bool {
+        self.1.get()
+    }
+
     pub(super) fn in_transaction(&self) -> bool {
         !self.0.is_autocommit()
     }
@@ -251,6 +266,7 @@ impl Sqlite {
         }
         let statement = self.0.prepare_cached(sql).map_err(named)?;
         check_statement(&statement)?;
+        self.1.set(self.1.get() || !statement.readonly());
         Ok(statement)
     }
 
