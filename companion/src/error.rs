@@ -146,7 +146,9 @@ impl From<Status> for Error {
             status.code(),
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal
         );
-        if status.code() == Code::Unavailable || (lost && reason.is_none()) {
+        // A deadline says nothing of what was done before it.
+        let cut_off = matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
+        if cut_off || (lost && reason.is_none()) {
             return Self::Unreachable {
                 detail: status.message().to_owned(),
             };
@@ -200,6 +202,8 @@ mod tests {
     fn only_what_the_daemon_did_not_explain_counts_as_lost() {
         assert!(Error::from(status(Code::Unknown, None, None)).is_lost_reply());
         assert!(Error::from(status(Code::Unavailable, Some("server.stopping"), None)).is_lost_reply());
+        let late = status(Code::DeadlineExceeded, Some("request.deadline_exceeded"), None);
+        assert!(Error::from(late).is_lost_reply());
         assert!(!Error::from(status(Code::Internal, Some("internal"), None)).is_lost_reply());
         assert!(!Error::from(status(Code::Unauthenticated, None, None)).is_lost_reply());
     }
