@@ -1,0 +1,99 @@
+//! Four times what the daemon can do, by clients that retry at once: what is served, how early the rest is refused, memory.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::confirmation::measured;
+use crate::deployment::{Deployment, Running};
+use crate::load::{Load, Pace, Until};
+use crate::report::{Goal, Row};
+use crate::seed::{Plan, seed};
+use crate::{Bench, Result};
+
+pub const ROWS: &[&str] = &[
+    "overload.served_over_peak",
+    "overload.refused_p99",
+    "overload.memory_growth",
+];
+
+const TIMES: f64 = 4.0;
+/// Enough that the phones are not the limit.
+const PHONES: u64 = 8_000;
+
+pub fn run(bench: &mut Bench) -> Result<()> {
+    let deployment = Deployment::temporary()?;
+    let plan = Plan {
+        subjects: PHONES,
+        phones: PHONES,
+        ..Plan::default()
+    };
+    let seeded = seed(&deployment, plan)?;
+    let daemon = deployment.start()?;
+    let (peak, _) = measured(bench, &deployment, &daemon, &seeded)?;
+    let seconds = bench.scale.overload_s.get();
+    let pace = Pace::PerSecond(peak.per_second() * TIMES);
+    let mut load = Load::start(
+        &deployment,
+        &daemon,
+        &seeded,
+        pace,
+        Until::Seconds(seconds),
+        &["--retry-at-once"],
+    )?;
+    let resident = memory(&daemon, &mut load)?;
+    let report = load.report()?;
+    daemon.stop()?;
+    let full = bench.scale.overload_s.is_full();
+    bench.report.add(Row {
+        name: "overload.served_over_peak",
+        value: report.per_second / peak.per_second(),
+        unit: "ratio",
+        goal: Goal::AtLeast(0.9),
+        full,
+        scale: json!({
+            "peak_per_s": peak.per_second(),
+            "offered_per_s": peak.per_second() * TIMES,
+            "served_per_s": report.per_second,
+            "refused": report.refused,
+            "errors": report.errors,
+            "seconds": seconds,
+        }),
+    })?;
+    let refused = report.refused_early_ms.unwrap_or_default();
+    bench.report.add(Row {
+        name: "overload.refused_p99",
+        value: refused.p99,
+        unit: "ms",
+        goal: Goal::Published,
+        full,
+        scale: json!({ "refused": report.refusals(), "p50_ms": refused.p50 }),
+    })?;
+    let (first, last) = (
+        resident.first().copied().unwrap_or(0),
+        resident.last().copied().unwrap_or(0),
+    );
+    let most = resident.iter().copied().max().unwrap_or(0);
+    bench.report.add(Row {
+        name: "overload.memory_growth",
+        value: last as f64 / first.max(1) as f64,
+        unit: "ratio",
+        goal: Goal::AtMost(1.1),
+        full,
+        scale: json!({
+            "after_a_quarter_mib": first as f64 / 1_048_576.0,
+            "at_the_end_mib": last as f64 / 1_048_576.0,
+            "most_mib": most as f64 / 1_048_576.0,
+        }),
+    })
+}
+
+/// Resident memory by the half second, after the first quarter.
+fn memory(daemon: &Running, load: &mut Load) -> Result<Vec<u64>> {
+    let mut seen = Vec::new();
+    while load.is_running()? {
+        seen.push(daemon.resident()?);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    Ok(seen.split_off(seen.len() / 4))
+}
