@@ -6,6 +6,7 @@
 
 mod past;
 mod people;
+mod records;
 mod spread;
 mod store;
 mod templates;

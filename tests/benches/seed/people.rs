@@ -2,36 +2,26 @@
 
 use std::sync::Arc;
 
-use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ActivationId, CaseId, DeviceId, OperatorId, PairwiseSubject, SubjectId};
-use paraphe_proto::jws;
-use paraphe_proto::keys::Signer;
-use paraphe_proto::statements;
 use paraphe_proto::time::Timestamp;
-use paraphe_server::domain::activation::{self, Activation};
-use paraphe_server::domain::attempts::Attempts;
-use paraphe_server::domain::case::{self, Case, Evidence};
-use paraphe_server::domain::device::{self, Device, KeyStorage};
-use paraphe_server::domain::identity::PivotIdentity;
-use paraphe_server::domain::level::Acr;
-use paraphe_server::domain::secret::{Bytes, Secret};
-use paraphe_server::domain::subject::{Pairwise, StoredIdentity, Subject};
+use paraphe_server::domain::subject::Pairwise;
 use paraphe_server::store::audit::Entry;
-use rand_core::{OsRng, RngCore};
-use serde_bytes::ByteBuf;
+use rand_core::OsRng;
 
 use super::BACKEND;
+use super::records::{self, Statements};
 use super::store::Store;
 use crate::Result;
-use crate::phones::{EPOCH, Identity, Phone};
+use crate::phones::{Identity, Phone};
 
 /// People whose rows share a transaction.
 const BATCH: u64 = 1_000;
 /// What an enrolment leaves in the audit trail.
-const ENROLMENT: [&str; 6] = [
+const ENROLMENT: [&str; 7] = [
     "open_case",
     "record_evidence",
     "issue_activation",
+    "sign_enrolment",
     "begin_activation",
     "finish_activation",
     "confirm_activation",
@@ -49,9 +39,12 @@ pub struct People {
 
 /// Somebody's name on their document.
 pub struct Name {
-    family_name: String,
-    given_names: String,
-    birth_date: String,
+    /// As on the document.
+    pub family_name: String,
+    /// As on the document.
+    pub given_names: String,
+    /// `YYYY-MM-DD`.
+    pub birth_date: String,
 }
 
 impl Name {
@@ -65,11 +58,16 @@ impl Name {
     }
 }
 
-struct Person {
-    subject_id: SubjectId,
-    phone: Phone,
-    name: Name,
-    at: Timestamp,
+/// Somebody, before their rows are made.
+pub struct Person {
+    /// Their id.
+    pub subject_id: SubjectId,
+    /// Their phone.
+    pub phone: Phone,
+    /// Their name.
+    pub name: Name,
+    /// When they were enrolled.
+    pub at: Timestamp,
 }
 
 impl People {
@@ -168,17 +166,23 @@ impl People {
     }
 
     fn store_batch(&self, store: &Store, people: &[Person]) -> Result<()> {
-        let statement = activation_statement(store, &people[0].phone)?;
+        let statements = Statements::sign(store, &people[0].phone)?;
         let (mut subjects, mut cases, mut activations) = (Vec::new(), Vec::new(), Vec::new());
         let (mut devices, mut names, mut entries) = (Vec::new(), Vec::new(), Vec::new());
         let count = u64::try_from(people.len() * ENROLMENT.len())?;
         let mut number = store.audit_numbers(count);
         for person in people {
             let (case_id, activation_id) = (CaseId::random(&mut OsRng), ActivationId::random(&mut OsRng));
-            subjects.push(subject(store, person)?);
-            cases.push(self.case(person, case_id));
-            activations.push(self.activation(person, case_id, activation_id));
-            devices.push(device(person, &statement));
+            subjects.push(records::subject(store, person)?);
+            cases.push(records::case(person, self.clerk, case_id));
+            activations.push(records::activation(
+                person,
+                self.clerk,
+                case_id,
+                activation_id,
+                &statements,
+            ));
+            devices.push(records::device(person, activation_id, &statements));
             names.push(Pairwise {
                 relying_party_id: BACKEND.to_owned(),
                 subject: person.phone.subject,
@@ -203,51 +207,6 @@ impl People {
         store.insert(Arc::new(names))?;
         store.insert(Arc::new(entries))
     }
-
-    fn case(&self, person: &Person, id: CaseId) -> Case {
-        let evidence = Evidence {
-            format: "TD3".to_owned(),
-            code: "P".to_owned(),
-            issuing_state: "UTO".to_owned(),
-            number: "L898902C3".to_owned(),
-            family_name: person.name.family_name.clone(),
-            given_names: person.name.given_names.clone(),
-            birth_date: person.name.birth_date.clone(),
-            sex: "F".to_owned(),
-            nationality: "UTO".to_owned(),
-            expiry_date: "2035-04-15".to_owned(),
-            birthplace: String::new(),
-            checks: vec!["document_genuine".to_owned(), "holder_likeness".to_owned()],
-            recorded_at: person.at,
-        };
-        Case {
-            id,
-            channel: "counter".to_owned(),
-            opened_by: self.clerk,
-            opened_at: person.at,
-            two_people: false,
-            state: case::State::Enrolled(evidence, person.subject_id),
-        }
-    }
-
-    fn activation(&self, person: &Person, case_id: CaseId, id: ActivationId) -> Activation {
-        Activation {
-            id,
-            subject_id: person.subject_id,
-            case_id: Some(case_id),
-            channel: "counter".to_owned(),
-            issued_by: self.clerk.to_string(),
-            expires_at: person.at.plus_s(600),
-            mac_key: Secret::new(random()),
-            wrong_digits: 0,
-            state: activation::State::Confirmed {
-                device_id: person.phone.device_id,
-                possession_key: Bytes(*person.phone.possession.public_key().as_sec1()),
-                sas_nonce: Secret::new(random()),
-                finished: Bytes(random()),
-            },
-        }
-    }
 }
 
 fn borrowed(other: &Phone, device_id: DeviceId, subject: PairwiseSubject) -> Phone {
@@ -258,70 +217,4 @@ fn borrowed(other: &Phone, device_id: DeviceId, subject: PairwiseSubject) -> Pho
         approval: Arc::clone(&other.approval),
         oprf: other.oprf,
     }
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    OsRng.fill_bytes(&mut bytes);
-    bytes
-}
-
-fn subject(store: &Store, person: &Person) -> Result<Subject> {
-    let name = &person.name;
-    let pivot = PivotIdentity::parse(&name.family_name, &name.given_names, &name.birth_date, "")?;
-    let lookup = store.facts.keys.lookup_hash(&pivot.lookup_text());
-    Ok(Subject {
-        id: person.subject_id,
-        lookup: Some(ByteBuf::from(lookup.to_vec())),
-        identity: Some(StoredIdentity {
-            family_name: name.family_name.clone(),
-            given_names: name.given_names.clone(),
-            birth_date: name.birth_date.clone(),
-            birthplace: String::new(),
-            document: "UTO L898902C3".to_owned(),
-        }),
-        frozen_at: None,
-        created_at: person.at,
-    })
-}
-
-fn device(person: &Person, activation: &str) -> Device {
-    let phone = &person.phone;
-    Device {
-        id: phone.device_id,
-        subject_id: person.subject_id,
-        state: device::State::Active,
-        epoch: EPOCH,
-        acr: Acr::Eidas2,
-        key_storage: KeyStorage::Unattested,
-        possession_key: Bytes(*phone.possession.public_key().as_sec1()),
-        approval_key: Bytes(*phone.approval.public_key().as_sec1()),
-        oprf_key: Some(Secret::new(phone.oprf)),
-        attempts: Attempts::default(),
-        wrong_codes: 0,
-        activation: activation.to_owned(),
-        created_at: person.at,
-        rollback_noticed: false,
-        due_at: None,
-    }
-}
-
-/// Signed anew for every batch; its length is what counts.
-fn activation_statement(store: &Store, phone: &Phone) -> Result<String> {
-    let iss = store.facts.issuer().to_owned();
-    let inner = statements::ActivationKey {
-        iss: iss.clone(),
-        activation_id: ActivationId::random(&mut OsRng),
-        device_id: phone.device_id,
-        nonce: B64(random()),
-        offer_sha256: B64(random()),
-        platform: "software/1".to_owned(),
-        keystore: statements::Keystore::Software,
-        possession_key: phone.possession.public_key().clone(),
-        approval_key: phone.approval.public_key().clone(),
-        attestation: None,
-    };
-    let inner = jws::sign(&inner, &*phone.approval)?.into_compact();
-    let outer = statements::Activation { iss, inner };
-    Ok(jws::sign(&outer, &*phone.possession)?.into_compact())
 }

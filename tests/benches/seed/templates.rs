@@ -9,7 +9,7 @@ use paraphe_proto::oprf::blind;
 use paraphe_proto::pin::Pin;
 use paraphe_proto::statements::{Approval, ApprovalDecision};
 use paraphe_server::app::Scope;
-use paraphe_server::app::answer::answer;
+use paraphe_server::app::answer::{Signed, answer};
 use paraphe_server::app::request::{RequestCommand, request};
 use paraphe_server::app::unlock::{UnlockCommand, unlock};
 use paraphe_server::domain::catalogue::ParameterValue;
@@ -84,7 +84,11 @@ fn purchase(
     let signed = jws::sign(&approval, &*phone.approval).map_err(Fault::internal)?;
     let key = phone.approval.public_key();
     let verified = jws::verify(signed.compact(), key, s.facts.issuer()).map_err(Fault::internal)?;
-    Ok(answer(s, phone.device_id, asked.id, &verified)?.challenge)
+    let signed = Signed {
+        approval: verified,
+        enrolment: None,
+    };
+    Ok(answer(s, phone.device_id, asked.id, &signed)?.challenge)
 }
 
 fn parameters(index: u64) -> BTreeMap<String, ParameterValue> {
