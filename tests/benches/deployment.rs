@@ -146,8 +146,7 @@ impl Deployment {
     /// As [`Deployment::start`], and without a C compiler.
     pub fn start_counting(&self) -> Result<Running> {
         let mut command = self.command("serve");
-        command.env("LD_PRELOAD", disk::counting_library()?);
-        command.env("FSYNC_COUNT", self.path("fsyncs"));
+        command.envs(disk::counting(&self.path("fsyncs"))?);
         self.started(&mut command)
     }
 

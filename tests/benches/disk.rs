@@ -12,6 +12,8 @@ use crate::binaries::{root, target};
 /// A commit of a few transactions appends about so much to the write-ahead log.
 const APPEND_BYTES: usize = 16 * 1_024;
 const FILE_BYTES: u64 = 8 * 1_024 * 1_024;
+/// As tests/crash/shim.c has it.
+const PAGE_BYTES: usize = 4_096;
 const PROBES: u32 = 400;
 
 /// How long one durable append takes.
@@ -50,29 +52,31 @@ pub fn fsync(folder: &Path) -> Result<Fsync> {
     })
 }
 
-/// Builds the library that counts the fsyncs of the process it is preloaded into.
+/// What makes a process count its fsyncs in `page`: the shim of the crash harness, which does nothing else with these two.
 ///
 /// # Errors
 /// Without a C compiler.
-pub fn counting_library() -> Result<PathBuf> {
-    let library = target().join("fsync_count.so");
+pub fn counting(page: &Path) -> Result<[(&'static str, PathBuf); 2]> {
+    let library = target().join("bench-shim.so");
     let built = Command::new("cc")
         .args(["-O2", "-shared", "-fPIC", "-o"])
         .arg(&library)
-        .arg(root().join("tests/benches/fsync_count.c"))
-        .arg("-ldl")
+        .arg(root().join("tests/crash/shim.c"))
+        .args(["-ldl", "-lpthread"])
         .status()?;
-    if built.success() {
-        return Ok(library);
+    if !built.success() {
+        return Err("tests/crash/shim.c does not compile: install a C compiler".into());
     }
-    Err("fsync_count.c does not compile: install a C compiler".into())
+    std::fs::write(page, [0; PAGE_BYTES])?;
+    Ok([("LD_PRELOAD", library), ("PARAPHE_SHIM_PAGE", page.to_owned())])
 }
 
-/// The count so far.
+/// The count so far: the first word of the page.
 ///
 /// # Errors
 /// Before the process has started.
-pub fn counted(file: &Path) -> Result<u64> {
-    let bytes: [u8; 8] = std::fs::read(file)?.try_into().map_err(|_| "no count")?;
-    Ok(u64::from_ne_bytes(bytes))
+pub fn counted(page: &Path) -> Result<u64> {
+    let page = std::fs::read(page)?;
+    let word = page.first_chunk::<8>().ok_or("no count")?;
+    Ok(u64::from_ne_bytes(*word))
 }

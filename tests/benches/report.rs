@@ -137,22 +137,20 @@ fn shown(value: f64) -> String {
 }
 
 fn parts(scale: &Value) -> String {
-    let part = |(name, value): (&String, &Value)| match value.as_f64() {
-        Some(number) => format!(
-            "{name} {}",
-            if value.is_f64() {
-                shown(number)
-            } else {
-                value.to_string()
-            }
-        ),
-        None => format!(
-            "{name} {}",
-            value.as_str().map_or(value.to_string(), str::to_owned)
-        ),
-    };
     let all = scale.as_object().into_iter().flatten();
+    let part = |(name, value): (&String, &Value)| format!("{name} {}", plain(value));
     all.map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// Numbers as in the table, lists and objects in brackets.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => shown(number.as_f64().unwrap_or(0.0)),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => format!("[{}]", values.iter().map(plain).collect::<Vec<_>>().join(" ")),
+        Value::Object(_) => format!("[{}]", parts(value)),
+        other => other.to_string(),
+    }
 }
 
 fn machine_line(machine: &Value) -> String {

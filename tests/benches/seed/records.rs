@@ -59,6 +59,7 @@ impl Statements {
             epoch: EPOCH,
             evaluation: 1,
             enrolled: statements::Enrolled {
+                operator_id: OperatorId::random(&mut OsRng),
                 activation_id,
                 person_sha256: B64(random()),
                 evidence_sha256: B64(random()),
@@ -140,6 +141,7 @@ pub fn activation(
         expires_at: person.at.plus_s(600),
         mac_key: Secret::new(random()),
         wrong_digits: 0,
+        acr: Some(Acr::Eidas2),
         signature: Some(Signature {
             challenge_id: ChallengeId::random(&mut OsRng),
             salt: Bytes(random()),

@@ -10,6 +10,7 @@ use paraphe_proto::pin::Pin;
 use paraphe_proto::statements::{Approval, ApprovalDecision};
 use paraphe_server::app::Scope;
 use paraphe_server::app::answer::{Signed, answer};
+use paraphe_server::app::enrolment::Statement;
 use paraphe_server::app::request::{RequestCommand, request};
 use paraphe_server::app::unlock::{UnlockCommand, unlock};
 use paraphe_server::domain::catalogue::ParameterValue;
@@ -86,9 +87,10 @@ fn purchase(
     let verified = jws::verify(signed.compact(), key, s.facts.issuer()).map_err(Fault::internal)?;
     let signed = Signed {
         approval: verified,
-        enrolment: None,
+        enrolment: Statement::Absent,
     };
-    Ok(answer(s, phone.device_id, asked.id, &signed)?.challenge)
+    let answered = answer(s, phone.device_id, asked.id, &signed)?;
+    Ok(Challenge::clone(&answered.challenge))
 }
 
 fn parameters(index: u64) -> BTreeMap<String, ParameterValue> {
