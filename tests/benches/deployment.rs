@@ -127,7 +127,11 @@ impl Deployment {
     }
 
     fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(binary("paraphed"));
+        self.command_on(verb, None)
+    }
+
+    fn command_on(&self, verb: &str, core: Option<u32>) -> Command {
+        let mut command = on_core(&binary("paraphed"), core);
         command.arg(verb).arg("--config").arg(self.path("paraphed.toml"));
         command
     }
@@ -138,6 +142,14 @@ impl Deployment {
     /// When it does not listen; its log says why.
     pub fn start(&self) -> Result<Running> {
         self.started(&mut self.command("serve"))
+    }
+
+    /// Starts the daemon on one core.
+    ///
+    /// # Errors
+    /// As [`Deployment::start`].
+    pub fn start_on(&self, core: u32) -> Result<Running> {
+        self.started(&mut self.command_on("serve", Some(core)))
     }
 
     /// Starts the daemon and counts its fsyncs in [`Deployment::fsyncs`].
@@ -224,6 +236,16 @@ impl Drop for Running {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// A program, kept on one core by `taskset` of util-linux.
+pub fn on_core(program: &Path, core: Option<u32>) -> Command {
+    let Some(core) = core else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).arg(program);
+    command
 }
 
 fn configuration() -> Result<String> {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde::Deserialize;
 
 use crate::Result;
 use crate::binaries::binary;
-use crate::deployment::{Deployment, Running};
+use crate::deployment::{Deployment, Running, on_core};
 use crate::seed::Seeded;
 
 /// How confirmations are asked for.
@@ -27,6 +27,31 @@ pub enum Until {
     Count(u64),
     /// After so many seconds.
     Seconds(u64),
+}
+
+/// What a load is.
+#[derive(Clone, Copy)]
+pub struct Order {
+    /// How confirmations are asked for.
+    pub pace: Pace,
+    /// When it ends.
+    pub until: Until,
+    /// Whether clients ignore the hint when to come again.
+    pub retry_at_once: bool,
+    /// The one core it may use; `None` for all.
+    pub core: Option<u32>,
+}
+
+impl Order {
+    /// A load that waits as it is told, on all cores.
+    pub fn new(pace: Pace, until: Until) -> Self {
+        Self {
+            pace,
+            until,
+            retry_at_once: false,
+            core: None,
+        }
+    }
 }
 
 /// What the report says of one latency.
@@ -100,17 +125,10 @@ impl Load {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(
-        deployment: &Deployment,
-        daemon: &Running,
-        seeded: &Seeded,
-        pace: Pace,
-        until: Until,
-        more: &[&str],
-    ) -> Result<Self> {
+    pub fn start(deployment: &Deployment, daemon: &Running, seeded: &Seeded, order: Order) -> Result<Self> {
         let (report, said) = (deployment.path("load.json"), deployment.path("load.log"));
         let _earlier = std::fs::remove_file(&report);
-        let mut command = Command::new(binary("paraphe"));
+        let mut command = on_core(&binary("paraphe"), order.core);
         command
             .env("PARAPHE_SERVER", &daemon.url)
             .env("PARAPHE_CA", deployment.path("ca.pem"))
@@ -121,8 +139,8 @@ impl Load {
             .arg(format!("{}={}", seeded.backend, path_text(&seeded.backend_key)?))
             .arg("--report")
             .arg(&report)
-            .args(arguments(pace, until))
-            .args(more)
+            .args(arguments(order.pace, order.until))
+            .args(order.retry_at_once.then_some("--retry-at-once"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&said)?);

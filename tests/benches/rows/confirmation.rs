@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::deployment::{Deployment, Running};
 use crate::floor::Floor;
-use crate::load::{Load, LoadReport, Pace, Until};
+use crate::load::{Load, LoadReport, Order, Pace, Until};
 use crate::report::{Goal, Row};
 use crate::seed::{Plan, Seeded, seed};
 use crate::window::{Window, observe};
@@ -39,11 +39,25 @@ pub fn measured(
     daemon: &Running,
     seeded: &Seeded,
 ) -> Result<(Window, LoadReport)> {
+    measured_on(bench, deployment, daemon, seeded, None)
+}
+
+/// The same, with the loading tool on one core.
+pub fn measured_on(
+    bench: &Bench,
+    deployment: &Deployment,
+    daemon: &Running,
+    seeded: &Seeded,
+    core: Option<u32>,
+) -> Result<(Window, LoadReport)> {
     let (count, in_flight) = (bench.scale.confirmations.get(), bench.scale.in_flight.get());
     let skip = count / 10 + in_flight;
     let until = Until::Count(skip + count + 2 * in_flight);
-    let pace = Pace::InFlight(in_flight);
-    let mut load = Load::start(deployment, daemon, seeded, pace, until, &[])?;
+    let order = Order {
+        core,
+        ..Order::new(Pace::InFlight(in_flight), until)
+    };
+    let mut load = Load::start(deployment, daemon, seeded, order)?;
     let window = observe(deployment, daemon, &mut load, &seeded.backend, skip, count)?;
     Ok((window, load.report()?))
 }

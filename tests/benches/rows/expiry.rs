@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::deployment::Deployment;
-use crate::load::{Load, Pace, Until};
+use crate::load::{Load, Order, Pace, Until};
 use crate::report::{Goal, Row};
 use crate::seed::{Plan, seed};
 use crate::{Bench, Result, disk};
@@ -36,9 +36,15 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let seeded = seed(&deployment, plan)?;
     let daemon = deployment.start()?;
     let pace = Pace::PerSecond(LIGHT);
-    let calm = Load::start(&deployment, &daemon, &seeded, pace, Until::Seconds(CALM_S), &[])?.report()?;
+    let calm = Load::start(
+        &deployment,
+        &daemon,
+        &seeded,
+        Order::new(pace, Until::Seconds(CALM_S)),
+    )?
+    .report()?;
     let until = Until::Seconds(expires_at.saturating_sub(std::time::UNIX_EPOCH.elapsed()?.as_secs()) + 20);
-    let load = Load::start(&deployment, &daemon, &seeded, pace, until, &[])?;
+    let load = Load::start(&deployment, &daemon, &seeded, Order::new(pace, until))?;
     wait_until(expires_at)?;
     let begun = Instant::now();
     while deployment.pending(&seeded.backend)? > count / 100 + PHONES && begun.elapsed() < GIVE_UP {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::confirmation::{SMALL, measured};
 use crate::deployment::Deployment;
 use crate::disk;
-use crate::load::{Load, Pace, Until};
+use crate::load::{Load, Order, Pace, Until};
 use crate::report::{Goal, Row};
 use crate::seed::seed;
 use crate::{Bench, Result};
@@ -24,7 +24,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let rate = peak.per_second() * SHARE;
     let until = Until::Count(bench.scale.confirmations.get());
     let pace = Pace::PerSecond(rate);
-    let load = Load::start(&deployment, &daemon, &seeded, pace, until, &[])?.report()?;
+    let load = Load::start(&deployment, &daemon, &seeded, Order::new(pace, until))?.report()?;
     daemon.stop()?;
     let verdict = load.latency("verdict")?;
     let fsync_ms = fsync.p50.as_secs_f64() * 1_000.0;

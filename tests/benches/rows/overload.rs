@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::confirmation::measured;
+use super::confirmation::measured_on;
 use crate::deployment::{Deployment, Running};
-use crate::load::{Load, Pace, Until};
+use crate::load::{Load, Order, Pace, Until};
 use crate::report::{Goal, Row};
 use crate::seed::{Plan, seed};
 use crate::{Bench, Result};
@@ -16,6 +16,10 @@ pub const ROWS: &[&str] = &[
     "overload.refused_p99",
     "overload.memory_growth",
 ];
+
+/// Daemon and clients have a core each, at the peak and above it: clients that retry at once would take the daemon's.
+const DAEMON_CORE: u32 = 0;
+const CLIENT_CORE: u32 = 1;
 
 const TIMES: f64 = 4.0;
 /// Enough that the phones are not the limit.
@@ -29,18 +33,16 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         ..Plan::default()
     };
     let seeded = seed(&deployment, plan)?;
-    let daemon = deployment.start()?;
-    let (peak, _) = measured(bench, &deployment, &daemon, &seeded)?;
+    let daemon = deployment.start_on(DAEMON_CORE)?;
+    let (peak, _) = measured_on(bench, &deployment, &daemon, &seeded, Some(CLIENT_CORE))?;
     let seconds = bench.scale.overload_s.get();
-    let pace = Pace::PerSecond(peak.per_second() * TIMES);
-    let mut load = Load::start(
-        &deployment,
-        &daemon,
-        &seeded,
-        pace,
-        Until::Seconds(seconds),
-        &["--retry-at-once"],
-    )?;
+    let order = Order {
+        pace: Pace::PerSecond(peak.per_second() * TIMES),
+        until: Until::Seconds(seconds),
+        retry_at_once: true,
+        core: Some(CLIENT_CORE),
+    };
+    let mut load = Load::start(&deployment, &daemon, &seeded, order)?;
     let resident = memory(&daemon, &mut load)?;
     let report = load.report()?;
     daemon.stop()?;

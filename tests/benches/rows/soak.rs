@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::confirmation::{SMALL, measured};
 use crate::deployment::{Deployment, Running};
-use crate::load::{Load, Pace, Until};
+use crate::load::{Load, Order, Pace, Until};
 use crate::report::{Goal, Row};
 use crate::seed::seed;
 use crate::{Bench, Result, process};
@@ -40,7 +40,12 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let mut intervals = Vec::new();
     for _ in 0..total.div_ceil(seconds) {
         let pace = Pace::PerSecond(rate);
-        let load = Load::start(&deployment, &daemon, &seeded, pace, Until::Seconds(seconds), &[])?;
+        let load = Load::start(
+            &deployment,
+            &daemon,
+            &seeded,
+            Order::new(pace, Until::Seconds(seconds)),
+        )?;
         intervals.push(interval(&deployment, &daemon, load)?);
     }
     daemon.stop()?;

@@ -35,10 +35,12 @@ const AT_ONCE: usize = 32;
 /// Streams of the comparison.
 const FEW: usize = 50;
 /// Wakes that are timed, one after the other.
-const WAKES: usize = 400;
+const WAKES: usize = 2_000;
 /// After the last wake, for those that go astray.
 const LISTEN: Duration = Duration::from_millis(500);
-const IDLE: Duration = Duration::from_secs(4);
+/// Longer than the longest interval at which the daemon looks at an idle stream.
+const IDLE: Duration = Duration::from_secs(35);
+const IDLE_FEW: Duration = Duration::from_secs(2);
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let count = usize::try_from(bench.scale.streams.get())?;
@@ -53,10 +55,10 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let bare = runtime.block_on(bare(&deployment, count))?;
     let few = {
         let daemon = deployment.start()?;
-        watched(&runtime, &deployment, &daemon, &seeded, FEW.min(count))?
+        watched(&runtime, &deployment, &daemon, &seeded, FEW.min(count), IDLE_FEW)?
     };
     let daemon = deployment.start()?;
-    let many = watched(&runtime, &deployment, &daemon, &seeded, count)?;
+    let many = watched(&runtime, &deployment, &daemon, &seeded, count, IDLE)?;
     rows(bench, bare, &few, &many)
 }
 
@@ -126,6 +128,7 @@ fn watched(
     daemon: &Running,
     seeded: &Seeded,
     count: usize,
+    idle_for: Duration,
 ) -> Result<Watched> {
     runtime.block_on(async {
         let before = daemon.resident()?;
@@ -158,8 +161,8 @@ fn watched(
         tokio::time::sleep(Duration::from_secs(1)).await;
         let bytes_each = (daemon.resident()? as f64 - before as f64) / count as f64;
         let idle = daemon.cpu()?;
-        tokio::time::sleep(IDLE).await;
-        let idle_share = (daemon.cpu()? - idle).as_secs_f64() / IDLE.as_secs_f64();
+        tokio::time::sleep(idle_for).await;
+        let idle_share = (daemon.cpu()? - idle).as_secs_f64() / idle_for.as_secs_f64();
         let woken = wakes(deployment, daemon, seeded, count, &mut hears).await?;
         let busy = woken.cpu.as_secs_f64() - idle_share * woken.took.as_secs_f64();
         Ok(Watched {
