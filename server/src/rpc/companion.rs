@@ -17,7 +17,7 @@ use super::proof::{self, Bound, Proven};
 use super::{Shared, decode, encode, status, watch};
 use crate::app::unlock::UnlockCommand;
 use crate::app::{activation, answer, challenge, enrolment, history, lift, unlock};
-use crate::domain::challenge::{Challenge, Purpose};
+use crate::domain::challenge::Challenge;
 use crate::domain::fault::{self, Fault};
 use crate::store::meta;
 
@@ -388,23 +388,6 @@ impl CompanionService {
     fn entry(&self, past: &Challenge) -> Result<v1::HistoryEntry, Status> {
         let facts = &self.0.daemon.facts;
         let shown = facts.keys.reopen_challenge(&past.statement, facts.issuer())?;
-        // A clerk's phone is no list of the people they enrolled.
-        let about_others = matches!(past.purpose, Purpose::Enrol { .. });
-        let rows = shown.display.rows.into_iter().filter(|_| !about_others);
-        Ok(v1::HistoryEntry {
-            at: past.created_at.as_secs(),
-            challenge_id: past.id.to_string(),
-            relying_party_name: shown.relying_party.name,
-            action: past.action.clone(),
-            title: shown.display.title,
-            rows: rows
-                .map(|row| v1::DisplayRow {
-                    label: row.label,
-                    value: row.value,
-                })
-                .collect(),
-            state: past.state.as_str().to_owned(),
-            decided_at: past.state.decided_at().map_or(0, Timestamp::as_secs),
-        })
+        Ok(encode::history_entry(past, shown))
     }
 }

@@ -1,13 +1,13 @@
 //! Domain → wire.
 
 use paraphe_proto::time::Timestamp;
-use paraphe_proto::v1;
+use paraphe_proto::{statements, v1};
 
 use super::caller::wire_role;
 use crate::app::activation::{Issued, View};
 use crate::app::answer::Outcome;
 use crate::domain::case::{Case, Evidence, State as CaseState};
-use crate::domain::challenge::{Challenge, State};
+use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::State as DeviceState;
 use crate::domain::operator::{Credential, Operator};
 use crate::domain::relying_party::RelyingParty;
@@ -64,6 +64,27 @@ pub fn pending(challenge: &Challenge) -> v1::PendingChallenge {
     v1::PendingChallenge {
         challenge: challenge.statement.clone(),
         quiet: challenge.quiet,
+    }
+}
+
+/// One line of a person's history, in the words that were shown. A clerk's phone is no list of the people they enrolled.
+pub fn history_entry(past: &Challenge, shown: statements::Challenge) -> v1::HistoryEntry {
+    let about_others = matches!(past.purpose, Purpose::Enrol { .. });
+    let rows = shown.display.rows.into_iter().filter(|_| !about_others);
+    v1::HistoryEntry {
+        at: past.created_at.as_secs(),
+        challenge_id: past.id.to_string(),
+        relying_party_name: shown.relying_party.name,
+        action: past.action.clone(),
+        title: shown.display.title,
+        rows: rows
+            .map(|row| v1::DisplayRow {
+                label: row.label,
+                value: row.value,
+            })
+            .collect(),
+        state: past.state.as_str().to_owned(),
+        decided_at: past.state.decided_at().map_or(0, Timestamp::as_secs),
     }
 }
 

@@ -97,7 +97,6 @@ fn batch(
         let mut past = common(store, people, templates, place);
         past.created_at = at;
         past.expires_at = at.plus_s(300);
-        past.charged_at = Some(at.plus_s(DECIDED_AFTER_S - 1));
         past.verdict_number = Some(first_verdict + place);
         past.state = decided_at(&past.state, at.plus_s(DECIDED_AFTER_S));
         for (actor, verb, at) in [
@@ -167,7 +166,6 @@ pub fn pending(
             challenge.subject_number += 1_000_000;
             challenge.created_at = store.now;
             challenge.expires_at = Timestamp::from_secs(expires_at);
-            challenge.charged_at = None;
             challenge.verdict_number = None;
             challenge.state = State::Pending;
             challenge

@@ -15,6 +15,7 @@ use paraphe_server::app::request::{RequestCommand, request};
 use paraphe_server::app::unlock::{UnlockCommand, unlock};
 use paraphe_server::domain::catalogue::ParameterValue;
 use paraphe_server::domain::challenge::Challenge;
+use paraphe_server::domain::device::Seen;
 use paraphe_server::domain::digest::sha256;
 use paraphe_server::domain::fault::Fault;
 use paraphe_server::domain::relying_party::RelyingParty;
@@ -70,6 +71,7 @@ fn purchase(
         epoch: EPOCH,
         challenge_id: asked.id,
         element: element.sha256(),
+        seen: Seen::default(),
     };
     let unlocked = unlock(s, &cmd)?;
     let approval = Approval {
@@ -89,7 +91,7 @@ fn purchase(
         approval: verified,
         enrolment: Statement::Absent,
     };
-    let answered = answer(s, phone.device_id, asked.id, &signed)?;
+    let answered = answer(s, (phone.device_id, Seen::default()), asked.id, &signed)?;
     Ok(Challenge::clone(&answered.challenge))
 }
 
