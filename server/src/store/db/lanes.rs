@@ -5,10 +5,16 @@
 use std::fs::File;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::sqlite::Sqlite;
 use super::task::{Task, lock};
 use super::{DbError, Tx};
+
+/// How many transactions make a group that lingers for more: a lone one is committed at once.
+const COMPANY: usize = 4;
+/// The longest that a group is open for more to come, from its begin. An fsync takes about as long on a good disk.
+const LINGER: Duration = Duration::from_millis(1);
 
 type Queue = Receiver<Box<dyn Task>>;
 
@@ -65,6 +71,7 @@ fn run_together(
     limit: usize,
 ) -> Result<Run, DbError> {
     sqlite.begin_write()?;
+    let until = Instant::now() + LINGER;
     loop {
         if let Some(task) = group.last_mut()
             && let Run::Spoiled = run_one(sqlite, task.as_mut())?
@@ -74,11 +81,20 @@ fn run_together(
         if group.len() >= limit {
             return Ok(Run::Clean);
         }
-        let Ok(next) = queue.try_recv() else {
+        let Some(next) = next(queue, group.len(), until) else {
             return Ok(Run::Clean);
         };
         group.push(next);
     }
+}
+
+/// What waits, or comes while a group that has shown to be one lingers.
+fn next(queue: &Queue, size: usize, until: Instant) -> Option<Box<dyn Task>> {
+    if size < COMPANY {
+        return queue.try_recv().ok();
+    }
+    let left = until.saturating_duration_since(Instant::now());
+    queue.recv_timeout(left).ok()
 }
 
 fn run_one(sqlite: &Sqlite, task: &mut dyn Task) -> Result<Run, DbError> {

@@ -2,7 +2,8 @@
 //! Invariants: a foreign or newer file is recognised before anything in it changes; a committed transaction has reached the disk
 //! (write-ahead log, `synchronous = FULL`); parameters `$1..$n` are bound in that order or refused.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -21,8 +22,8 @@ const CHECK_LIMIT: Duration = Duration::from_secs(1);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
 
-/// One connection, and whether it has written lately.
-pub(super) struct Sqlite(Connection, Cell<bool>);
+/// One connection, whether it has written lately, and the texts that [`check_statement`] has passed: a few dozen, all ours.
+pub(super) struct Sqlite(Connection, Cell<bool>, RefCell<HashSet<String>>);
 
 /// What the file's header says.
 pub(super) struct Identity {
@@ -33,6 +34,10 @@ pub(super) struct Identity {
 }
 
 impl Sqlite {
+    fn over(connection: Connection) -> Sqlite {
+        Sqlite(connection, Cell::new(false), RefCell::default())
+    }
+
     /// Opens an existing file and looks at its header. Changes nothing.
     ///
     /// # Errors
@@ -40,7 +45,7 @@ impl Sqlite {
     pub(super) fn open(path: &Path) -> Result<(Sqlite, Identity), DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(named)?;
-        let sqlite = Sqlite(connection, Cell::new(false));
+        let sqlite = Sqlite::over(connection);
         if sqlite.0.is_readonly(rusqlite::MAIN_DB).map_err(named)? {
             return Err(DbError::Io {
                 detail: format!("{}: may only be read", path.display()),
@@ -67,7 +72,7 @@ impl Sqlite {
     pub(super) fn open_reader(path: &Path) -> Result<Sqlite, DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(named)?;
-        let sqlite = Sqlite(connection, Cell::new(false));
+        let sqlite = Sqlite::over(connection);
         sqlite.guard().map_err(named)?;
         sqlite.batch("PRAGMA query_only = ON")?;
         Ok(sqlite)
@@ -265,7 +270,10 @@ impl Sqlite {
             return Err(DbError::unavailable("the transaction was lost"));
         }
         let statement = self.0.prepare_cached(sql).map_err(named)?;
-        check_statement(&statement)?;
+        if !self.2.borrow().contains(sql) {
+            check_statement(&statement)?;
+            self.2.borrow_mut().insert(sql.to_owned());
+        }
         self.1.set(self.1.get() || !statement.readonly());
         Ok(statement)
     }
