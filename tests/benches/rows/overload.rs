@@ -1,6 +1,6 @@
 //! Four times what the daemon can do, by clients that retry at once: what is served, how early the rest is refused, memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::deployment::{Deployment, Running};
 use crate::load::{Load, Order, Pace, Until};
 use crate::report::{Goal, Row};
 use crate::seed::{Plan, seed};
-use crate::{Bench, Result};
+use crate::{Bench, Result, process};
 
 pub const ROWS: &[&str] = &[
     "overload.served_over_peak",
@@ -43,7 +43,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
         core: Some(CLIENT_CORE),
     };
     let mut load = Load::start(&deployment, &daemon, &seeded, order)?;
-    let resident = memory(&daemon, &mut load)?;
+    let seen = observed(&daemon, &mut load)?;
+    let resident = &seen.resident;
     let report = load.report()?;
     daemon.stop()?;
     let full = bench.scale.overload_s.is_full();
@@ -60,6 +61,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
             "refused": report.refused,
             "errors": report.errors,
             "seconds": seconds,
+            "server_cpu_share": seen.server_share,
+            "client_cpu_share": seen.client_share,
         }),
     })?;
     let refused = report.refused_early_ms.unwrap_or_default();
@@ -90,12 +93,30 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     })
 }
 
-/// Resident memory by the half second, after the first quarter.
-fn memory(daemon: &Running, load: &mut Load) -> Result<Vec<u64>> {
-    let mut seen = Vec::new();
+/// What the daemon and its clients took while the load ran.
+struct Observed {
+    /// By the half second, after the first quarter, bytes.
+    resident: Vec<u64>,
+    server_share: f64,
+    client_share: f64,
+}
+
+fn observed(daemon: &Running, load: &mut Load) -> Result<Observed> {
+    let (begun, server) = (Instant::now(), daemon.cpu()?);
+    let (mut resident, mut shares) = (Vec::new(), (0.0, 0.0));
     while load.is_running()? {
-        seen.push(daemon.resident()?);
+        resident.push(daemon.resident()?);
+        let seconds = begun.elapsed().as_secs_f64().max(0.001);
+        // It may have ended since it was asked.
+        if let Ok(client) = process::cpu(load.pid()) {
+            let server = daemon.cpu()? - server;
+            shares = (server.as_secs_f64() / seconds, client.as_secs_f64() / seconds);
+        }
         std::thread::sleep(Duration::from_millis(500));
     }
-    Ok(seen.split_off(seen.len() / 4))
+    Ok(Observed {
+        resident: resident.split_off(resident.len() / 4),
+        server_share: shares.0,
+        client_share: shares.1,
+    })
 }
