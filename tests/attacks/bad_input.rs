@@ -31,7 +31,10 @@ fn a_daemon_does_not_start_on_what_is_wrong_and_says_why() {
     std::fs::write(daemon.path("master.key"), "0".repeat(64)).unwrap();
     refused(&daemon, "store.wrong_master_key", 5);
     std::fs::remove_file(daemon.path("master.key")).unwrap();
+    refused(&daemon, "keys.missing", 5);
+    std::fs::create_dir(daemon.path("master.key")).unwrap();
     refused(&daemon, "keys.unreadable", 5);
+    std::fs::remove_dir(daemon.path("master.key")).unwrap();
     std::fs::write(daemon.path("master.key"), "short").unwrap();
     refused(&daemon, "keys.malformed", 5);
     std::fs::write(daemon.path("master.key"), master).unwrap();

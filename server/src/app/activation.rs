@@ -238,7 +238,10 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
             fault::SAS_WRONG
                 .fault()
                 .on("code")
-                .because(format!("Tries left: {}.", found.tries_left())),
+                .because(match found.tries_left() {
+                    0 => "That was the last try: the activation is revoked, issue a new one.".to_owned(),
+                    left => format!("Tries left: {left}."),
+                }),
         )
     };
     s.save_device(&mut phone)?;

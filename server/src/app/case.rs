@@ -23,7 +23,15 @@ use crate::store::{case, device};
 pub fn open(s: &mut Scope<'_, '_>, clerk: OperatorId, channel: &str) -> Result<Case> {
     let name = ChannelName::from_name(channel).filter(|name| name.is_public());
     let profile = name.and_then(|name| s.facts.config.channels.profile(name));
-    let profile = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault().on("channel"))?;
+    let profile = profile.ok_or_else(|| {
+        let open = s.facts.config.channels.iter().map(|(name, _)| name);
+        let open: Vec<&str> = open
+            .filter(|name| name.is_public())
+            .map(|name| name.as_str())
+            .collect();
+        let detail = format!("Open are: {}.", open.join(", "));
+        fault::CHANNEL_UNKNOWN.fault().on("channel").because(detail)
+    })?;
     let case = Case {
         id: CaseId::random(&mut s.rng()),
         channel: channel.to_owned(),

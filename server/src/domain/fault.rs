@@ -95,17 +95,17 @@ rules! {
 
     CHANNEL_UNKNOWN = "channel.unknown", Invalid, "The channel has no profile in the configuration.";
     CASE_NOT_FOUND = "case.not_found", NotFound, "There is no such case of this clerk.";
-    CASE_STATE = "case.state", Precondition, "The case is in another state: look at it first.";
+    CASE_STATE = "case.state", Precondition, "The case is at another step: an open one needs its evidence, a verified one of two people a countersignature, an issued one the six digits.";
     CASE_OWN = "case.own", Forbidden, "A clerk cannot countersign their own case: a colleague must.";
     MRZ_REFUSED = "mrz.refused", Invalid, "The machine-readable zone is not right: type it again.";
     DOCUMENT_EXPIRED = "document.expired", Precondition, "The document has expired: ask for a valid one.";
     CHECKS_MISSING = "evidence.checks_missing", Invalid, "The channel asks for checks that were not recorded.";
-    ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has an active phone; replace it instead.";
+    ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has an active phone: ask your supervisor.";
     ACTIVATION_NOT_FOUND = "activation.not_found", NotFound, "There is no such activation, or its secret was not proven.";
     ACTIVATION_EXPIRED = "activation.expired", Precondition, "The activation has expired: issue a new one.";
     ACTIVATION_USED = "activation.used", Precondition, "The activation has been used already: issue a new one.";
     ACTIVATION_REVOKED = "activation.revoked", Precondition, "The activation was revoked: issue a new one.";
-    ACTIVATION_STATE = "activation.state", Precondition, "The activation is at another step.";
+    ACTIVATION_STATE = "activation.state", Precondition, "The activation is at another step: before its digits can be typed, a phone must have taken it and shown them.";
     ACTIVATION_MISMATCH = "activation.mismatch", Invalid, "The activation statement is not bound to the offer and the keys.";
     ACTIVATION_UNSIGNED = "activation.unsigned", Precondition, "The clerk has not signed this enrolment on their own phone yet.";
     ENROLMENT_MISMATCH = "enrolment.mismatch", Invalid, "The enrolment statement is missing, not asked for, or not bound to this challenge.";

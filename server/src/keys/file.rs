@@ -1,7 +1,7 @@
 //! Key files: the master key in hexadecimal, the issuer keys sealed with it, the root key as a public JWK.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use paraphe_proto::jwk::{JwkError, PublicKey};
@@ -21,6 +21,9 @@ const VERSION: u64 = 1;
 /// What can be wrong with key files.
 #[derive(Debug, Error)]
 pub enum KeysError {
+    /// Not there.
+    #[error("{0} is not there: check the path, or initialise this daemon first with `paraphed init`")]
+    Missing(PathBuf),
     /// Cannot be read or written.
     #[error("{path} cannot be read or written ({source}): check the path and its permissions")]
     Unreadable {
@@ -52,6 +55,7 @@ impl KeysError {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Missing(_) => "keys.missing",
             Self::Unreadable { .. } => "keys.unreadable",
             Self::Exists(_) => "keys.exists",
             Self::Malformed { .. } => "keys.malformed",
@@ -123,6 +127,7 @@ impl IssuerKeys {
 /// # Errors
 /// [`KeysError`] with the path.
 pub fn read_master_key(path: &Path) -> Result<MasterKey, KeysError> {
+    warn_if_open(path);
     MasterKey::from_file_contents(&read(path)?).map_err(|error| KeysError::Malformed {
         path: path.to_owned(),
         detail: error.to_string(),
@@ -147,10 +152,21 @@ pub fn read_root_key(path: &Path) -> Result<PublicKey, KeysError> {
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeysError> {
     std::fs::read(path)
         .map(Zeroizing::new)
-        .map_err(|source| KeysError::Unreadable {
-            path: path.to_owned(),
-            source,
+        .map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => KeysError::Missing(path.to_owned()),
+            _ => KeysError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
         })
+}
+
+/// Says so when others than its owner may read a secret file.
+fn warn_if_open(path: &Path) {
+    let mode = std::fs::metadata(path).map(|metadata| metadata.permissions().mode());
+    if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+        tracing::warn!(path = %path.display(), "others than its owner may read this key file: chmod 600");
+    }
 }
 
 /// Writes a new file with mode 0600, durable, never over another.
