@@ -37,8 +37,19 @@ pub fn recognise_nobody() -> Recognise {
 #[derive(Clone)]
 pub struct AdmissionLayer(Arc<Admission>);
 
+/// Calls that begin something. They are refused first: half of the places is kept for those that finish what was begun, so that an
+/// overloaded daemon goes on completing confirmations instead of starting more of them.
+const BEGINNINGS: [&str; 4] = [
+    "/paraphe.v1.StepUp/Request",
+    "/paraphe.v1.StepUp/Check",
+    "/paraphe.v1.Session/Begin",
+    "/paraphe.v1.Companion/BeginActivation",
+];
+
 struct Admission {
     requests: Arc<Semaphore>,
+    /// Places that no beginning may take.
+    kept: usize,
     streams: Arc<Semaphore>,
     callers: KeyedRate,
     addresses: KeyedRate,
@@ -52,6 +63,7 @@ impl AdmissionLayer {
     pub fn new(limits: &Limits, recognise: Recognise) -> Self {
         Self(Arc::new(Admission {
             requests: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
+            kept: limits.max_concurrent_requests / 2,
             streams: Arc::new(Semaphore::new(limits.max_open_streams)),
             callers: KeyedRate::new(limits.requests_per_second_per_caller, limits.caller_burst),
             addresses: KeyedRate::new(
@@ -74,6 +86,10 @@ impl Admission {
             Some(method) if method.server_streaming => &self.streams,
             _ => &self.requests,
         };
+        let begins = method.is_some_and(|method| BEGINNINGS.contains(&method.path));
+        if begins && places.available_permits() <= self.kept {
+            return Err(Refusal::Busy);
+        }
         Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::Busy)
     }
 

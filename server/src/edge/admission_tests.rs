@@ -117,3 +117,26 @@ fn a_flood_of_refusals_is_few_log_lines() {
     assert_eq!(refused.count(), Some(1));
     assert_eq!((0..1_000).filter_map(|_| refused.count()).count(), 0);
 }
+
+#[tokio::test]
+async fn what_begins_is_refused_before_what_finishes() {
+    let limits = Limits {
+        max_concurrent_requests: 4,
+        anonymous_burst: 100,
+        ..limits()
+    };
+    let layer = AdmissionLayer::new(&limits, recognise_nobody());
+    let begin = || request("/paraphe.v1.StepUp/Request", "192.0.2.1:1");
+    let finish = || request("/paraphe.v1.Companion/Answer", "192.0.2.1:1");
+    let held = [send(&layer, begin()).await, send(&layer, begin()).await];
+    assert!(held.iter().all(|answer| code(answer).is_none()));
+    assert_eq!(code(&send(&layer, begin()).await), Some(Code::ResourceExhausted));
+    let more = [send(&layer, finish()).await, send(&layer, finish()).await];
+    assert!(
+        more.iter().all(|answer| code(answer).is_none()),
+        "half is kept for them"
+    );
+    assert_eq!(code(&send(&layer, finish()).await), Some(Code::ResourceExhausted));
+    drop((held, more));
+    assert_eq!(code(&send(&layer, begin()).await), None);
+}
