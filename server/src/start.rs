@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1;
 use paraphe_proto::v1::admin_server::AdminServer;
 use paraphe_proto::v1::companion_server::CompanionServer;
@@ -14,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tonic::service::{LayerExt, Routes};
 
-use crate::app::{Daemon, Facts, bootstrap, expiry};
+use crate::app::{Daemon, Facts, archive, bootstrap, expiry};
 use crate::clock::{Clock, ClockError};
 use crate::config::Config;
 use crate::domain::catalogue::{Catalogue, CatalogueError, LifetimeBounds};
@@ -241,14 +242,35 @@ async fn sweep(shared: Arc<Shared>) {
         let Ok(now) = shared.now() else { continue };
         shared.nonces.forget(now);
         shared.credentials.forget(now);
-        match shared.daemon.read("is_due", now, expiry::is_due).await {
-            Ok(true) => {
-                if let Err(status) = step_up::expire(&shared, now).await {
+        let is_calm = match shared.daemon.read("is_due", now, expiry::is_due).await {
+            Ok(true) => match step_up::expire(&shared, now).await {
+                Ok(steps) => steps == 1,
+                Err(status) => {
                     tracing::error!(%status, "what is overdue could not be moved");
+                    false
                 }
+            },
+            Ok(false) => true,
+            Err(error) => {
+                tracing::error!(%error, "what is overdue could not be read");
+                false
             }
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "what is overdue could not be read"),
+        };
+        if is_calm && let Err(error) = archive(&shared.daemon, now).await {
+            tracing::error!(%error, "what is past could not be archived");
         }
     }
+}
+
+/// A few steps of the archive, others in between.
+async fn archive(daemon: &Daemon, now: Timestamp) -> Result<(), Fault> {
+    if !daemon.read("archive_is_due", now, archive::is_due).await? {
+        return Ok(());
+    }
+    for _ in 0..archive::STEPS {
+        if !daemon.write("archive", now, archive::step).await? {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod answer;
+pub mod archive;
 pub mod bootstrap;
 pub mod case;
 pub mod challenge;

@@ -220,13 +220,19 @@ impl Default for Operators {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Days that a person's history is kept, 1 to 3,660. Default 396 (13 months).
+    /// Days of their past that a person's history shows, 1 to 3,660. Default 396 (13 months). What is older is kept.
     #[serde(deserialize_with = "between::<1, 3_660, _, _>")]
     pub history_days: u32,
+    /// Days after its verdict when a challenge moves to the archive, 2 to 3,660: every quota counts what is younger. Default 2.
+    #[serde(deserialize_with = "between::<2, 3_660, _, _>")]
+    pub archive_after_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { history_days: 396 }
+        Self {
+            history_days: 396,
+            archive_after_days: 2,
+        }
     }
 }

@@ -29,7 +29,8 @@ fn the_least_file_gives_the_documented_defaults() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8443");
     assert_eq!((config.pin.min_length, config.pin.wait_after_4_s), (6, 900));
     assert_eq!(config.match_code.digits, 6);
-    assert_eq!(config.retention.history_days, 396);
+    let retention = &config.retention;
+    assert_eq!((retention.history_days, retention.archive_after_days), (396, 2));
     assert_eq!(config.session.lifetime_s, 1_800);
     assert!(!config.profile.demonstration);
     let open: Vec<_> = config.channels.iter().map(|(name, _)| name.as_str()).collect();
@@ -130,6 +131,7 @@ fn each_value_outside_its_range_is_refused_naming_key_and_range() {
         ("session.lifetime_s", "43201", "from 60 to 43200"),
         ("operators.login_lifetime_s", "29", "from 30 to 600"),
         ("retention.history_days", "0", "from 1 to 3660"),
+        ("retention.archive_after_days", "1", "from 2 to 3660"),
         ("channels.letter.activation_lifetime_s", "0", "from 1 to 2592000"),
         ("channels.counter.acr", "\"eidas4\"", "`eidas1`, `eidas2`"),
         ("channels.counter.checks", "[\"smell\"]", "`ultraviolet`"),

@@ -138,8 +138,9 @@ impl StepUp for StepUpService {
     }
 }
 
-/// Sweeps until nothing is overdue, and wakes those concerned.
-pub(crate) async fn expire(shared: &Shared, now: paraphe_proto::time::Timestamp) -> Result<(), Status> {
+/// Sweeps until nothing is overdue, and wakes those concerned; in how many steps.
+pub(crate) async fn expire(shared: &Shared, now: paraphe_proto::time::Timestamp) -> Result<usize, Status> {
+    let mut steps = 1;
     loop {
         let swept = shared.write("expire", now, expiry::sweep).await?;
         swept
@@ -147,8 +148,9 @@ pub(crate) async fn expire(shared: &Shared, now: paraphe_proto::time::Timestamp)
             .into_iter()
             .for_each(|ended| shared.wake(&Arc::new(ended)));
         if !swept.more {
-            return Ok(());
+            return Ok(steps);
         }
+        steps += 1;
     }
 }
 

@@ -1,9 +1,13 @@
 //! Queries over challenges and the numbering of verdicts.
+//!
+//! Challenges that were decided long ago lie in another table ([`super::past`]); whoever reads here cannot tell. Invariant: what is
+//! pending, and what a quota still counts, has not been moved.
 
 use paraphe_proto::ids::{ChallengeId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 
 use super::db::Value;
+use super::past;
 use super::record::{Record, Rows, StoreError, Stored};
 use crate::domain::challenge::Challenge;
 
@@ -38,15 +42,19 @@ impl Record for Challenge {
     }
 }
 
-fn number(value: u64) -> Value {
+pub(super) fn number(value: u64) -> Value {
     Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-type Challenges = Result<Vec<Stored<Challenge>>, StoreError>;
+/// Any number of challenges.
+pub(super) type Challenges = Result<Vec<Stored<Challenge>>, StoreError>;
 
 /// One challenge.
 pub fn load(rows: &mut Rows<'_, '_>, id: ChallengeId) -> Result<Option<Stored<Challenge>>, StoreError> {
-    rows.by_id(id)
+    match rows.by_id(id)? {
+        Some(found) => Ok(Some(found)),
+        None => past::load(rows, id),
+    }
 }
 
 /// The challenge that a relying party made under its key.
@@ -55,10 +63,14 @@ pub fn by_idempotency_key(
     relying_party_id: &str,
     key: &str,
 ) -> Result<Option<Stored<Challenge>>, StoreError> {
-    rows.select_one(
+    let found = rows.select_one(
         "relying_party_id = $1 AND idempotency_key = $2",
         &[relying_party_id.into(), key.into()],
-    )
+    )?;
+    match found {
+        Some(found) => Ok(Some(found)),
+        None => past::by_idempotency_key(rows, relying_party_id, key),
+    }
 }
 
 /// All that wait for this phone, oldest first.
@@ -85,12 +97,23 @@ pub fn overdue(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Challenge
     )
 }
 
-/// Verdicts of a relying party after a number, in order.
+/// Verdicts of a relying party after a number, in order, at most `limit`.
 pub fn verdicts_after(rows: &mut Rows<'_, '_>, relying_party_id: &str, after: u64, limit: i64) -> Challenges {
-    rows.select(
-        "relying_party_id = $1 AND verdict_number > $2 ORDER BY verdict_number LIMIT $3",
-        &[relying_party_id.into(), number(after), limit.into()],
-    )
+    let mut page = past::verdicts_after(rows, relying_party_id, after, limit)?;
+    let last = page.last().and_then(|last| last.verdict_number);
+    let until = last.filter(|_| is_full(&page, limit)).unwrap_or(u64::MAX);
+    page.extend(rows.select(
+        "relying_party_id = $1 AND verdict_number > $2 AND verdict_number <= $3 ORDER BY verdict_number LIMIT $4",
+        &[
+            relying_party_id.into(),
+            number(after),
+            number(until),
+            limit.into(),
+        ],
+    )?);
+    page.sort_by_key(|challenge: &Stored<Challenge>| challenge.verdict_number);
+    page.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(page)
 }
 
 /// The person's challenges since `since`, newest first, at most `limit`, those before the number `before`.
@@ -101,16 +124,21 @@ pub fn history(
     before: u64,
     limit: i64,
 ) -> Challenges {
-    rows.select(
-        "subject_id = $1 AND created_at >= $2 AND subject_number < $3 \
-         ORDER BY subject_number DESC LIMIT $4",
-        &[
-            subject_id.to_string().into(),
-            since.as_secs().into(),
-            number(before),
-            limit.into(),
-        ],
-    )
+    let mut page = rows.select(
+        "subject_id = $1 AND subject_number < $2 ORDER BY subject_number DESC LIMIT $3",
+        &[subject_id.to_string().into(), number(before), limit.into()],
+    )?;
+    let last = page.last().map(|last: &Stored<Challenge>| last.subject_number);
+    let from = last.filter(|_| is_full(&page, limit)).unwrap_or(0);
+    page.extend(past::numbered(rows, subject_id, from, before, limit)?);
+    page.sort_by_key(|challenge| std::cmp::Reverse(challenge.subject_number));
+    page.truncate(usize::try_from(limit).unwrap_or(0));
+    page.retain(|challenge| challenge.created_at >= since);
+    Ok(page)
+}
+
+fn is_full(page: &[Stored<Challenge>], limit: i64) -> bool {
+    i64::try_from(page.len()).is_ok_and(|count| count == limit)
 }
 
 /// The next number among the challenges of a person.
@@ -118,6 +146,7 @@ pub fn next_subject_number(rows: &mut Rows<'_, '_>, subject_id: SubjectId) -> Re
     let sql = "SELECT COALESCE(MAX(subject_number), 0) FROM challenge WHERE subject_id = $1";
     let row = rows.tx.query_opt(sql, &[subject_id.to_string().into()])?;
     let last = row.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+    let last = last.max(past::last_subject_number(rows, subject_id)?);
     Ok(u64::try_from(last).unwrap_or(0).saturating_add(1))
 }
 

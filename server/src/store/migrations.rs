@@ -27,6 +27,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "signed_enrolment",
         sql: include_str!("migrations/0002_signed_enrolment.sql"),
     },
+    Migration {
+        version: 3,
+        name: "past",
+        sql: include_str!("migrations/0003_past.sql"),
+    },
 ];
 
 /// The steps after version `found`.

@@ -10,6 +10,7 @@ pub mod device;
 pub mod meta;
 pub mod migrations;
 pub mod operator;
+pub mod past;
 pub mod record;
 pub mod relying_party;
 pub mod seal;

@@ -3,6 +3,7 @@
 //! Called by the query files of this folder. Invariant: what is read equals what was sealed, or the read fails with
 //! [`StoreError::Tampered`]; every update is guarded by the version that was read.
 
+use paraphe_proto::encoding::hex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,6 +43,15 @@ impl<R> std::ops::DerefMut for Stored<R> {
 }
 
 impl<R> Stored<R> {
+    /// The same row with its record read as another type. An update that names another table than the row's finds nothing.
+    pub fn map<T>(self, change: impl FnOnce(R) -> T) -> Stored<T> {
+        Stored {
+            record: change(self.record),
+            version: self.version,
+            clear: self.clear,
+        }
+    }
+
     /// Replaces the record, keeping the guard.
     ///
     /// # Errors
@@ -245,6 +255,7 @@ fn key_text(value: Option<&Value>) -> String {
     match value {
         Some(Value::Text(text)) => text.clone(),
         Some(Value::Int(number)) => number.to_string(),
+        Some(Value::Bytes(bytes)) => hex(bytes),
         _ => String::new(),
     }
 }
