@@ -18,6 +18,7 @@ mod yesterday;
 
 mod activation;
 mod again;
+mod archive;
 mod bad_input;
 mod by_hand;
 mod clerks;

@@ -147,13 +147,14 @@ impl Scene {
     }
 }
 
-/// The tables with a sealed column, from the file itself.
+/// The tables with a sealed column, from the file itself. The archive, which is empty here, has its own test (`archive.rs`).
 fn sealed_tables(world: &World) -> Vec<String> {
     let file = file(world);
     let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%sealed BLOB%' OR sql LIKE '%sealed BYTEA%'";
     let mut query = file.prepare(sql).unwrap();
     let names = query.query_map([], |row| row.get(0)).unwrap();
-    names.map(Result::unwrap).collect()
+    let names = names.map(Result::unwrap);
+    names.filter(|name: &String| name != "challenge_past").collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
 use crate::domain::challenge::Challenge;
 
+mod deflate;
 mod pack;
 
 /// A challenge in its packed shape.

@@ -7,15 +7,17 @@ use paraphe_proto::time::Timestamp;
 use super::*;
 use crate::domain::challenge::State;
 use crate::domain::challenge::tests::pending;
-use crate::store::challenge;
 use crate::store::db::{Db, DbError, Options};
 use crate::store::seal::{MasterKey, Sealer};
+use crate::store::{audit, challenge};
+
+pub(super) mod sample;
 
 const ANNA: SubjectId = SubjectId::from_bytes([2; 16]);
 
 struct Store {
     db: Db,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Store {
@@ -23,7 +25,7 @@ impl Store {
     fn with(count: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let db = Db::create(&folder.path().join("paraphe.db"), Options::default()).unwrap();
-        let store = Self { db, _folder: folder };
+        let store = Self { db, folder };
         store.write(move |rows| {
             for n in 1..=count {
                 challenge::next_verdict_number(rows, "market").unwrap();
@@ -180,4 +182,24 @@ fn a_clear_column_or_a_bit_that_was_changed_is_refused() {
             assert!(matches!(refused, Some(StoreError::Tampered { .. })), "{change}");
         });
     }
+}
+
+#[test]
+fn everything_about_a_past_purchase_takes_at_most_2_kib_of_the_file() {
+    const COUNT: i64 = 600;
+    let store = Store::with(0);
+    let each = store.write(|rows| {
+        let pages = |rows: &mut Rows<'_, '_>| rows.tx.query("PRAGMA page_count", &[]).unwrap()[0].int(0);
+        let empty = pages(rows).unwrap();
+        for n in 0..COUNT {
+            let bought = sample::purchase(n);
+            let (at, id) = (bought.created_at, bought.id.to_string());
+            audit::append(rows, at, &bought.relying_party_id, "request", &id, "ok").unwrap();
+            audit::append(rows, at, &bought.device_id.to_string(), "approved", &id, "ok").unwrap();
+            rows.insert(&Past(bought)).unwrap();
+        }
+        (pages(rows).unwrap() - empty) * 4_096 / COUNT
+    });
+    println!("{each} bytes");
+    assert!(each <= 2_048, "{each} bytes");
 }

@@ -3,6 +3,7 @@
 use paraphe_proto::time::Timestamp;
 use proptest::prelude::*;
 
+use super::super::tests::sample;
 use super::*;
 use crate::domain::challenge::tests::pending;
 
@@ -87,12 +88,23 @@ fn a_text_that_is_not_canonical_is_kept_as_it_is() {
 
 #[test]
 fn what_inflates_beyond_the_bound_is_refused_and_never_made() {
-    let bomb = deflate::compress_to_vec(&vec![0; 64 << 20], LEVEL);
+    let bomb = deflate(&vec![0; 64 << 20]).unwrap();
     assert!(bomb.len() < 100_000);
     assert!(unpack(&Packed(FORMAT, ByteBuf::from(bomb), Vec::new())).is_err());
     let mut challenge = pending();
     challenge.parameters = "x".repeat(MOST_BYTES);
     assert!(pack(&challenge).is_err());
+}
+
+#[test]
+fn a_signed_purchase_comes_back_byte_for_byte_in_a_third_of_its_size() {
+    for n in 0..20 {
+        let bought = sample::purchase(n);
+        let (whole, packed) = (cbor(&bought), cbor(&pack(&bought).unwrap()));
+        println!("{} bytes of {}", packed.len(), whole.len());
+        assert!(packed.len() * 3 < whole.len(), "{} bytes", packed.len());
+        assert_eq!(cbor(&unpack(&pack(&bought).unwrap()).unwrap()), whole);
+    }
 }
 
 #[test]
