@@ -6,36 +6,40 @@ use std::time::Duration;
 use paraphe_proto::v1;
 use rusqlite::Connection;
 
+use crate::daemon::Daemon;
 use crate::hand::{Asked, OPEN, ask, send, shown, unlock};
 use crate::world::{Person, World, code, purchase};
 
 const THREE_DAYS_S: i64 = 3 * 86_400;
 
-fn count(world: &World, table: &str) -> i64 {
-    let file = Connection::open(world.daemon.path("paraphe.db")).unwrap();
+fn count(daemon: &Daemon, table: &str) -> i64 {
+    let file = Connection::open(daemon.path("paraphe.db")).unwrap();
     let sql = format!("SELECT COUNT(*) FROM {table}");
     file.query_row(&sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Lets days pass until the sweeper has moved everything.
-async fn archive(world: &mut World) {
-    assert_eq!(
-        count(world, "challenge_past"),
-        0,
-        "nothing is moved before its time"
-    );
-    let all = count(world, "challenge");
-    world.pass(THREE_DAYS_S);
+/// Waits until the sweeper has moved everything.
+pub async fn wait(daemon: &Daemon) {
     for _ in 0..300 {
-        if count(world, "challenge") == 0 {
-            break;
+        if count(daemon, "challenge") == 0 {
+            return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    panic!("{} challenges are not archived", count(daemon, "challenge"));
+}
+
+/// Lets days pass.
+async fn archive(world: &mut World) {
+    let all = count(&world.daemon, "challenge");
     assert_eq!(
-        (count(world, "challenge"), count(world, "challenge_past")),
-        (0, all)
+        count(&world.daemon, "challenge_past"),
+        0,
+        "nothing is moved before its time"
     );
+    world.pass(THREE_DAYS_S);
+    wait(&world.daemon).await;
+    assert_eq!(count(&world.daemon, "challenge_past"), all);
 }
 
 /// Six challenges, one in each final state but `reported`; and the message of the first.

@@ -85,5 +85,12 @@ async fn a_deployment_of_the_first_schema_opens_and_goes_on() {
     let uri = std::fs::read_to_string(daemon.path("waiting.uri")).unwrap();
     let (_, digits) = activate(&daemon, &server, uri.trim(), "waiting").await;
     assert_eq!(digits.len(), 6);
+
+    // What that release wrote is archived like the rest.
+    daemon.clock(THEN - now() + 3 * 86_400);
+    crate::archive::wait(&daemon).await;
+    let history = phone.history(&server, None, 0).await.unwrap().entries;
+    let states: Vec<&str> = history.iter().map(|entry| entry.state.as_str()).collect();
+    assert_eq!(states, ["approved", "expired", "denied", "approved"]);
     assert_eq!(daemon.stop(), 0);
 }

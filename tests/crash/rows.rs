@@ -15,6 +15,7 @@ use paraphe_server::keys::read_master_key;
 use paraphe_server::store::audit::Entry;
 use paraphe_server::store::challenge;
 use paraphe_server::store::db::{Db, DbError, Options};
+use paraphe_server::store::past::Past;
 use paraphe_server::store::record::{Record, Rows, StoreError, Stored};
 use paraphe_server::store::seal::Sealer;
 
@@ -72,7 +73,9 @@ fn look(rows: &mut Rows<'_, '_>) -> Result<(), Unsound> {
     )?;
     let (mut verdicts, mut histories): (BTreeMap<String, Vec<u64>>, BTreeMap<String, Vec<u64>>) =
         Default::default();
-    for challenge in all::<Challenge>(rows)? {
+    let recent = all::<Challenge>(rows)?.into_iter().map(|row| row.record);
+    let past = all::<Past>(rows)?.into_iter().map(|row| row.record.0);
+    for challenge in recent.chain(past) {
         let history = histories.entry(challenge.subject_id.to_string()).or_default();
         history.push(challenge.subject_number);
         if let Some(number) = challenge.verdict_number {

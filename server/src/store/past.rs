@@ -18,8 +18,8 @@ use crate::domain::challenge::Challenge;
 mod deflate;
 mod pack;
 
-/// A challenge in its packed shape.
-struct Past(Challenge);
+/// A challenge as a row of the archive.
+pub struct Past(pub Challenge);
 
 impl Serialize for Past {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

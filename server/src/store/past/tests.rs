@@ -17,7 +17,7 @@ const ANNA: SubjectId = SubjectId::from_bytes([2; 16]);
 
 struct Store {
     db: Db,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Store {
@@ -25,7 +25,7 @@ impl Store {
     fn with(count: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let db = Db::create(&folder.path().join("paraphe.db"), Options::default()).unwrap();
-        let store = Self { db, folder };
+        let store = Self { db, _folder: folder };
         store.write(move |rows| {
             for n in 1..=count {
                 challenge::next_verdict_number(rows, "market").unwrap();
