@@ -1,8 +1,9 @@
 //! A past challenge in few bytes, every byte of it kept.
 //!
 //! Compact JWS texts are cut at their dots and kept as the bytes that they encode. Digests that follow from what came before are marked
-//! instead of spelt out. Signatures, which nothing compresses, lie beside the rest, which is CBOR, deflated. Called by [`super::Past`] inside the seal. Invariant: unpacking gives back what was
-//! packed, byte for byte; a text that is not the one encoding of its bytes is kept as it is.
+//! instead of spelt out. Signatures, which nothing compresses, lie beside the rest, which is CBOR, deflated. Called by [`super::Past`]
+//! inside the seal. Invariant: unpacking gives back what was packed, byte for byte; a text that is not the one encoding of its bytes is
+//! kept as it is.
 
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::encoding::{base64url, from_base64url};
@@ -18,7 +19,6 @@ use crate::domain::digest::sha256;
 const FORMAT: u8 = 1;
 /// Most bytes of a challenge before it is deflated and after it is inflated. Three statements of 8 KiB and their parameters need half.
 const MOST_BYTES: usize = 64 * 1024;
-
 /// Begins a mark in a payload; in UTF-8, and so in any JSON, there is no such byte.
 const MARK: u8 = 0xFF;
 

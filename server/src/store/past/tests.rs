@@ -165,6 +165,18 @@ fn the_oldest_verdicts_of_each_relying_party_are_ripe_first_and_pending_ones_nev
 }
 
 #[test]
+fn looking_for_ripe_ones_never_scans_the_challenges() {
+    let store = Store::with(0);
+    store.write(|rows| {
+        let explain = format!("EXPLAIN QUERY PLAN {PARTIES_WITH_ENDED}");
+        let plan = rows.tx.query(&explain, &[0_i64.into(), 1_i64.into()]).unwrap();
+        let steps: Vec<&str> = plan.iter().map(|step| step.text(3).unwrap()).collect();
+        let is_bounded = |step: &&str| step.contains("party") || !step.starts_with("SCAN");
+        assert!(steps.len() >= 3 && steps.iter().all(is_bounded), "{steps:?}");
+    });
+}
+
+#[test]
 fn a_clear_column_or_a_bit_that_was_changed_is_refused() {
     for change in [
         "UPDATE challenge_past SET relying_party_id = 'other'",
