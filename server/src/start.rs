@@ -13,6 +13,7 @@ use paraphe_proto::v1::session_server::SessionServer;
 use paraphe_proto::v1::step_up_server::StepUpServer;
 use thiserror::Error;
 use tokio::sync::watch;
+use tonic::Status;
 use tonic::service::{LayerExt, Routes};
 
 use crate::app::{Daemon, Facts, archive, bootstrap, expiry};
@@ -242,23 +243,24 @@ async fn sweep(shared: Arc<Shared>) {
         let Ok(now) = shared.now() else { continue };
         shared.nonces.forget(now);
         shared.credentials.forget(now);
-        let is_calm = match shared.daemon.read("is_due", now, expiry::is_due).await {
-            Ok(true) => match step_up::expire(&shared, now).await {
-                Ok(steps) => steps == 1,
-                Err(status) => {
-                    tracing::error!(%status, "what is overdue could not be moved");
-                    false
-                }
-            },
-            Ok(false) => true,
-            Err(error) => {
-                tracing::error!(%error, "what is overdue could not be read");
+        let few_expired = match expire(&shared, now).await {
+            Ok(steps) => steps <= 1,
+            Err(status) => {
+                tracing::error!(%status, "what is overdue could not be read or moved");
                 false
             }
         };
-        if is_calm && let Err(error) = archive(&shared.daemon, now).await {
+        if few_expired && let Err(error) = archive(&shared.daemon, now).await {
             tracing::error!(%error, "what is past could not be archived");
         }
+    }
+}
+
+/// Moves what is overdue; in how many steps.
+async fn expire(shared: &Shared, now: Timestamp) -> Result<usize, Status> {
+    match shared.read("is_due", now, expiry::is_due).await? {
+        true => step_up::expire(shared, now).await,
+        false => Ok(0),
     }
 }
 

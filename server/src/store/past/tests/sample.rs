@@ -43,17 +43,12 @@ fn signed(statement: &impl Statement, key: &SoftwareKey) -> String {
     jws::sign(statement, key).unwrap().compact().to_owned()
 }
 
-/// The purchase number `n`, approved, with ids, nonces, digests and keys that differ from those of every other.
-pub(in super::super) fn purchase(n: i64) -> Challenge {
-    let now = Timestamp::from_secs(1_795_000_000 + n * 7);
-    let (title, provider, price) = COURSES[usize::try_from(n).unwrap() % COURSES.len()];
-    let (reference, session) = (format!("CM-{}", 50_210_034 + n), "2027-01-11");
-    let (id, device_id) = (ChallengeId::from_bytes(random()), DeviceId::from_bytes(random()));
+fn display([title, provider, price, reference]: [&str; 4]) -> statements::Display {
     let row = |label: &str, value: &str| statements::DisplayRow {
         label: label.into(),
         value: value.into(),
     };
-    let display = statements::Display {
+    statements::Display {
         locale: "fr".into(),
         title: "Acheter une formation".into(),
         rows: vec![
@@ -61,9 +56,18 @@ pub(in super::super) fn purchase(n: i64) -> Challenge {
             row("Organisme", provider),
             row("Prix", price),
             row("Début de la session", "11 janvier 2027"),
-            row("Référence", &reference),
+            row("Référence", reference),
         ],
-    };
+    }
+}
+
+/// The purchase number `n`, approved, with ids, nonces, digests and keys that differ from those of every other.
+pub(in super::super) fn purchase(n: i64) -> Challenge {
+    let now = Timestamp::from_secs(1_795_000_000 + n * 7);
+    let (title, provider, price) = COURSES[usize::try_from(n).unwrap() % COURSES.len()];
+    let (reference, session) = (format!("CM-{}", 50_210_034 + n), "2027-01-11");
+    let (id, device_id) = (ChallengeId::from_bytes(random()), DeviceId::from_bytes(random()));
+    let display = display([title, provider, price, &reference]);
     let parameters = serde_json::json!({
         "price": { "currency": "EUR", "minor_units": 149_900 }, "provider": provider,
         "reference": reference, "session": session, "title": title,
