@@ -153,6 +153,27 @@ mod tests {
     }
 
     #[test]
+    fn evidence_needs_no_machine_readable_zone_where_the_case_is_rejected() {
+        let parsed = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        assert!(parsed("paraphe clerk evidence cas_x --reject").is_ok());
+        assert!(parsed("paraphe clerk evidence cas_x --mrz-file -").is_ok());
+        let missing = parsed("paraphe clerk evidence cas_x").err().unwrap().to_string();
+        assert!(missing.contains("--mrz-file"), "{missing}");
+    }
+
+    #[test]
+    fn a_typed_code_without_a_root_names_the_root_alone_as_missing() {
+        let line = "paraphe phone activate --code-file code";
+        let missing = Cli::try_parse_from(line.split_whitespace())
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(missing.contains("--root <FILE>\n"), "{missing}");
+        let (missing, _usage) = missing.split_once("Usage").unwrap();
+        assert!(!missing.contains("--uri-file"), "{missing}");
+    }
+
+    #[test]
     fn a_service_account_needs_both_halves() {
         assert!(Cli::try_parse_from(["paraphe", "--service-id", "opr_x", "whoami"]).is_err());
         assert!(

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::output::{CODE, View, facts, table, time_text};
 use crate::{files, qr};
 
+/// State of an activation whose six digits were typed: nothing is left to try, and nothing ends.
+const CONFIRMED: &str = "confirmed";
+
 /// The code that an operator types on their own phone.
 #[derive(Serialize)]
 pub struct CodeView {
@@ -106,11 +109,16 @@ impl From<Activation> for ActivationView {
 
 impl View for ActivationView {
     fn text(&self) -> String {
+        let (tries_left, until) = if self.state == CONFIRMED {
+            (String::new(), String::new())
+        } else {
+            (self.tries_left.to_string(), time_text(self.expires_at))
+        };
         facts([
             ("activation", self.activation_id.clone()),
             ("state", self.state.clone()),
-            ("tries left", self.tries_left.to_string()),
-            ("until", time_text(self.expires_at)),
+            ("tries left", tries_left),
+            ("until", until),
             ("phone", self.device_state.clone().unwrap_or_default()),
             (
                 "quarantined until",
@@ -211,6 +219,27 @@ mod tests {
         let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["uri"], "paraphe:1:AAAABBBB");
         assert_eq!(json["expires_at"], 1_795_509_123);
+    }
+
+    #[test]
+    fn a_confirmed_activation_shows_no_tries_and_no_end() {
+        let text = |state: &str| {
+            ActivationView::from(Activation {
+                activation_id: "act_x".into(),
+                state: state.into(),
+                tries_left: 3,
+                expires_at: 1_795_509_123,
+                ..Default::default()
+            })
+            .text()
+        };
+        let open = text("awaiting_code");
+        assert!(open.contains("tries left") && open.contains("until"), "{open}");
+        let confirmed = text("confirmed");
+        assert!(
+            !confirmed.contains("tries left") && !confirmed.contains("until"),
+            "{confirmed}"
+        );
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub struct EvidenceArgs {
     /// cas_…
     case: String,
     /// The machine-readable zone, one line per line; - for standard input
-    #[arg(long, value_name = "FILE")]
-    mrz_file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "reject")]
+    mrz_file: Option<PathBuf>,
     /// A check that was made and passed; may be repeated
     #[arg(long = "check", value_name = "CHECK", value_enum)]
     checks: Vec<ClerkCheck>,
@@ -216,10 +216,10 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
 }
 
 async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
-    let mrz = files::read(&args.mrz_file)?;
+    let mrz = args.mrz_file.as_deref().map(files::read).transpose()?;
     let request = RecordEvidenceRequest {
         case_id: args.case,
-        mrz: mrz.trim().to_owned(),
+        mrz: mrz.map(|mrz| mrz.trim().to_owned()).unwrap_or_default(),
         checks: args
             .checks
             .into_iter()
@@ -247,7 +247,12 @@ async fn activate(context: &Context, case_id: String) -> Result<()> {
     })?;
     let signing = signature::signed(&mut client, &issued.activation_id);
     countdown::waiting("waiting for your phone", until, signing).await?;
-    context.output.show(&IssuedView::new(issued)?)
+    let next = format!(
+        "\n  Then type the six digits that the phone shows: paraphe clerk confirm {}",
+        issued.activation_id
+    );
+    context.output.show(&IssuedView::new(issued)?)?;
+    context.output.say(&next)
 }
 
 /// Types the six digits; also under `paraphe admin operator`.

@@ -174,7 +174,7 @@ impl View for RequestedView {
         let code = if spaced.is_empty() {
             String::new()
         } else {
-            format!("\n      {CODE}{}{CODE:#}\n\n", spaced.trim_end())
+            format!("\n  Code of the page: {CODE}{}{CODE:#}\n\n", spaced.trim_end())
         };
         let facts = facts([
             ("challenge", self.challenge_id.clone()),

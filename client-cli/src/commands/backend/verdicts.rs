@@ -21,6 +21,9 @@ const RECONNECT_TRIES: u32 = 60;
 /// Exit code of an error that says: ask again, or elsewhere.
 const UNREACHABLE: u8 = 7;
 
+/// Said of an approval without assertion.
+const GONE: &str = "older than 60 s: not handed out again; ask anew";
+
 /// Options of `paraphe backend watch`.
 #[derive(clap::Args)]
 pub struct WatchArgs {
@@ -60,12 +63,14 @@ impl From<Verdict> for VerdictView {
 
 impl View for VerdictView {
     fn text(&self) -> String {
+        let gone = self.state == state_name(State::Approved) && self.assertion.is_empty();
         let facts = facts([
             ("challenge", self.challenge_id.clone()),
             ("verdict", self.state.to_owned()),
             ("decided", time_text(self.decided_at)),
             ("your key", self.idempotency_key.clone()),
             ("cursor", self.cursor.clone()),
+            ("assertion", if gone { GONE.to_owned() } else { String::new() }),
         ]);
         // On a line of its own, so that it can be copied whole.
         let assertion = if self.assertion.is_empty() {
@@ -210,5 +215,21 @@ mod tests {
             (Some("approved"), Some("a.b.c"))
         );
         assert!(view.text().lines().any(|line| line == "a.b.c"));
+        assert!(!view.text().contains(GONE));
+    }
+
+    #[test]
+    fn an_approval_whose_assertion_is_gone_says_so_and_no_other_verdict_does() {
+        let without = |state: State| {
+            let verdict = Verdict {
+                assertion: String::new(),
+                ..verdict(state)
+            };
+            let text = VerdictView::from(verdict).text();
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        let approved = without(State::Approved);
+        assert!(approved.contains(&format!("  assertion  {GONE}\n")), "{approved}");
+        assert!(!without(State::Denied).contains("assertion"));
     }
 }

@@ -15,7 +15,7 @@ use crate::{edge, files, handset, prompt};
 #[derive(clap::Args)]
 pub struct ActivateArgs {
     /// The QR code's content, from a file or - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["code_file", "root"], required_unless_present = "root")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["code_file", "root"], required_unless_present_any = ["root", "code_file"])]
     uri_file: Option<PathBuf>,
     /// The typed code, from a file or - for standard input; asked for without echo otherwise; needs --root
     #[arg(long, value_name = "FILE", requires = "root")]

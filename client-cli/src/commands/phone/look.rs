@@ -26,7 +26,9 @@ pub(super) async fn pending(context: &Context, ready: &Ready) -> Result<()> {
         return context.output.say("Nothing waits.");
     }
     for pending in waiting {
-        context.output.show(&ShownView::new(&pending.challenge?))?;
+        let shown = ShownView::new(&pending.challenge?);
+        context.output.show(&shown)?;
+        context.output.say(&shown.next_command())?;
     }
     Ok(())
 }

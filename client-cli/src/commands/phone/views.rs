@@ -101,6 +101,11 @@ impl ShownView {
             ),
         }
     }
+
+    /// What to type to say yes.
+    pub fn next_command(&self) -> String {
+        format!("paraphe phone approve {}\n", self.challenge_id)
+    }
 }
 
 impl View for ShownView {
