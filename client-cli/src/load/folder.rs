@@ -93,9 +93,16 @@ impl Folder {
     /// Whom the phones trust.
     ///
     /// # Errors
-    /// [`Error::File`]; [`Error::Invalid`] `load.folder` when the file is not as `prepare` wrote it.
+    /// [`Error::NotFound`] before `prepare`; [`Error::File`]; [`Error::Invalid`] `load.folder` when the file is not as `prepare` wrote it.
     pub fn issuer(&self) -> Result<Issuer> {
         let path = self.issuer_file();
+        if !path.exists() {
+            return Err(Error::NotFound(format!(
+                "{} is no folder of phones, {} is missing: make it with `paraphe load prepare`.",
+                self.0.display(),
+                path.display()
+            )));
+        }
         serde_json::from_str(&files::read(&path)?).map_err(|error| unreadable(&path, 1, &error))
     }
 
@@ -246,6 +253,17 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_folder_without_phones_says_what_makes_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Folder::at(directory.path()).issuer().unwrap_err();
+        assert_eq!(error.exit(), 4);
+        assert!(
+            error.to_string().contains("make it with `paraphe load prepare`"),
+            "{error}"
+        );
     }
 
     #[test]

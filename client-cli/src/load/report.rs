@@ -29,6 +29,8 @@ pub struct Report {
     refused_early_ms: Refusals,
     errors: BTreeMap<String, u64>,
     given_up: u64,
+    #[serde(skip)]
+    given_up_for: BTreeMap<String, u64>,
     spared_wrong_pins: u64,
     behind_ms: u64,
     discrepancy_count: u64,
@@ -88,6 +90,7 @@ impl Report {
             },
             errors: counts.errors.clone(),
             given_up: counts.given_up,
+            given_up_for: counts.given_up_for.clone(),
             spared_wrong_pins: counts.spared,
             behind_ms: whole_ms(counts.behind),
             discrepancy_count: counts.discrepancies,
@@ -113,11 +116,14 @@ impl Report {
         if self.given_up == 0 && self.confirmations > 0 {
             return Ok(());
         }
+        let why = if self.given_up_for.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", counted(&self.given_up_for))
+        };
         let message = format!(
-            "{} confirmations have had their verdict, {} were given up ({}).",
-            self.confirmations,
-            self.given_up,
-            counted(&self.errors)
+            "{} confirmations have had their verdict, {} were given up{why}.",
+            self.confirmations, self.given_up
         );
         Err(Error::other("load.incomplete", message))
     }
@@ -287,6 +293,19 @@ mod tests {
         assert!(discrepancy.text().contains("chl_x ended as denied."));
         let given_up = report(|tally| tally.gave_up(&Error::Unreachable("gone".to_owned())));
         assert_eq!(given_up.verdict().unwrap_err().code(), "load.incomplete");
+        let busy = |tally: &Tally| {
+            tally.gave_up(&Error::Daemon(crate::error::Refusal {
+                grpc: tonic::Code::ResourceExhausted,
+                code: "daemon.busy".to_owned(),
+                message: String::new(),
+                fields: Vec::new(),
+                wait_s: Some(1),
+            }));
+        };
+        let told = report(busy).verdict().unwrap_err().to_string();
+        assert!(told.ends_with("1 were given up (daemon.busy 1)."), "{told}");
+        let nothing = report(|_| {}).verdict().unwrap_err().to_string();
+        assert!(nothing.ends_with("0 were given up."), "{nothing}");
         assert_eq!(report(|_| {}).verdict().unwrap_err().code(), "load.incomplete");
     }
 

@@ -66,6 +66,8 @@ pub struct Counts {
     pub confirmations: u64,
     /// Confirmations that ended without one.
     pub given_up: u64,
+    /// Why, by the code of the last setback.
+    pub given_up_for: BTreeMap<String, u64>,
     /// Verdicts by state.
     pub verdicts: BTreeMap<&'static str, u64>,
     /// `RESOURCE_EXHAUSTED`, by the daemon's code.
@@ -109,6 +111,7 @@ impl Tally {
             in_flight: 0,
             confirmations: 0,
             given_up: 0,
+            given_up_for: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             refused: BTreeMap::new(),
             errors: BTreeMap::new(),
@@ -161,6 +164,7 @@ impl Tally {
     pub fn gave_up(&self, error: &Error) {
         let mut counts = self.counts();
         counts.given_up += 1;
+        *counts.given_up_for.entry(error.code().to_owned()).or_default() += 1;
         if Setback::of(error) != Setback::Refused {
             *counts.errors.entry(error.code().to_owned()).or_default() += 1;
         }
