@@ -29,10 +29,14 @@ Exit codes:
   8   the verdict is not `approved` (backend request --wait)
   9   verification failed, or the daemon's answer cannot be trusted
   10  wrong PIN
+  141 standard output was closed by its reader; nothing is said
 
 With --json every result is one JSON object on one line of standard output, and
 an error is one JSON object on standard error:
 {\"error\":{\"code\",\"message\",\"fields\",\"wait_s\"}}.";
+
+/// 128 + SIGPIPE, as a shell says it. Not 0: that would stand for a verdict that nobody has read.
+const OUTPUT_CLOSED: u8 = 141;
 
 /// Result of every command.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -68,6 +72,17 @@ pub enum Error {
     /// The daemon refused a call.
     #[error("{0}")]
     Daemon(Refusal),
+    /// Another error, with what the person may look at or do.
+    #[error("{error}\n  {advice}")]
+    Advised {
+        /// What stopped the command.
+        error: Box<Error>,
+        /// One sentence or question, for people only.
+        advice: &'static str,
+    },
+    /// Whoever read standard output went away.
+    #[error("Standard output was closed.")]
+    OutputClosed,
     /// No connection, or no answer in time.
     #[error("{0}")]
     Unreachable(String),
@@ -163,6 +178,18 @@ impl Error {
         }
     }
 
+    /// This error with advice, where it has this code.
+    #[must_use]
+    pub fn advised(self, code: &str, advice: &'static str) -> Error {
+        if self.code() != code {
+            return self;
+        }
+        Error::Advised {
+            error: Box::new(self),
+            advice,
+        }
+    }
+
     /// The stable code, e.g. `challenge.expired`.
     pub fn code(&self) -> &str {
         match self {
@@ -171,6 +198,8 @@ impl Error {
             Error::NotLoggedIn(_) => "cli.not_logged_in",
             Error::NotFound(_) => "cli.not_found",
             Error::Daemon(refusal) => &refusal.code,
+            Error::Advised { error, .. } => error.code(),
+            Error::OutputClosed => "cli.output",
             Error::Unreachable(_) => "daemon.unreachable",
             Error::NotApproved(_) => "verdict.not_approved",
             Error::Verification { .. } => "verify.failed",
@@ -193,6 +222,8 @@ impl Error {
             Error::NotApproved(_) => 8,
             Error::Verification { .. } | Error::Untrusted { .. } => 9,
             Error::WrongPin { .. } => 10,
+            Error::OutputClosed => OUTPUT_CLOSED,
+            Error::Advised { error, .. } => error.exit(),
             Error::File { .. } | Error::Demo { .. } | Error::Other { .. } => 1,
             Error::Daemon(refusal) => match refusal.grpc {
                 Code::Unauthenticated | Code::PermissionDenied => 3,
@@ -208,6 +239,7 @@ impl Error {
     /// The error as one JSON object.
     pub fn json(&self) -> String {
         let (fields, wait_s) = match self {
+            Error::Advised { error, .. } => return error.json(),
             Error::Daemon(refusal) => (refusal.fields.clone(), refusal.wait_s),
             Error::WrongPin { wait_s, .. } if *wait_s > 0 => (Vec::new(), Some(u64::from(*wait_s))),
             _ => (Vec::new(), None),

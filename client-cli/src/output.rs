@@ -60,7 +60,7 @@ impl Output {
     /// Prints one result.
     ///
     /// # Errors
-    /// [`Error::Other`] `cli.output` when standard output is closed.
+    /// [`Error::OutputClosed`]; [`Error::Other`] `cli.output` when standard output cannot be written to.
     pub fn show(self, view: &impl View) -> Result<()> {
         if self.json {
             let line =
@@ -97,13 +97,22 @@ impl Output {
     pub fn write(self, text: &str) -> Result<()> {
         let mut stdout = anstream::stdout();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        written
-            .map_err(|error| Error::other("cli.output", format!("Cannot write to standard output: {error}.")))
+        written.map_err(unwritten)
     }
 }
 
-/// Prints an error on standard error: as text, or as one JSON object.
+fn unwritten(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Error::OutputClosed;
+    }
+    Error::other("cli.output", format!("Cannot write to standard output: {error}."))
+}
+
+/// Prints an error on standard error: as text, or as one JSON object. Nothing where the reader of the results went away.
 pub fn show_error(error: &Error, json: bool) {
+    if matches!(error, Error::OutputClosed) {
+        return;
+    }
     let mut stderr = anstream::stderr();
     if json {
         let _ = writeln!(stderr, "{}", error.json());
@@ -240,6 +249,21 @@ pub fn time_text(at: Timestamp) -> String {
     }
 }
 
+/// A time as [`time_text`] prints it (UTC, also without saying so), or seconds since 1970.
+///
+/// # Errors
+/// A sentence that names both ways.
+pub fn read_time(text: &str) -> std::result::Result<Timestamp, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Timestamp::from_secs(seconds));
+    }
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    let utc = text.trim().trim_end_matches("UTC").trim_end();
+    time::PrimitiveDateTime::parse(utc, format)
+        .map(|time| Timestamp::from_secs(time.assume_utc().unix_timestamp()))
+        .map_err(|_| "write it as 2026-11-27 17:45:03 UTC, or as seconds since 1970".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(
@@ -285,6 +309,30 @@ mod tests {
         let text = boxed("Phone", &["short".to_owned(), "long ".repeat(20)], 40);
         assert!(text.lines().all(|line| line.chars().count() == 40), "{text}");
         assert!(text.contains('╭') && text.contains("Phone"));
+    }
+
+    #[test]
+    fn a_time_is_read_as_it_is_printed_and_as_seconds() {
+        let printed = Timestamp::from_secs(1_795_509_123);
+        for text in ["2026-11-24 08:32:03 UTC", "2026-11-24 08:32:03", "1795509123"] {
+            assert_eq!(read_time(text), Ok(printed), "{text}");
+        }
+        for text in [
+            "2026-11-24",
+            "2026-02-30 00:00:00 UTC",
+            "08:32:03",
+            "",
+            "2026-11-24 08:32:03 CET",
+        ] {
+            assert!(read_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure_to_tell_of() {
+        let error = unwritten(std::io::ErrorKind::BrokenPipe.into());
+        assert_eq!((error.exit(), error.code()), (141, "cli.output"));
+        assert_eq!(unwritten(std::io::ErrorKind::StorageFull.into()).exit(), 1);
     }
 
     #[test]

@@ -132,21 +132,20 @@ fn rate(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-/// Runs a command of a load.
+/// Enrols phones.
 ///
 /// # Errors
-/// What the daemon refuses; after a load, a discrepancy or confirmations that were given up.
-pub async fn run(context: &Context, command: Command) -> Result<()> {
-    match command {
-        Command::Prepare(args) => {
-            let prepared = load::prepare(context, args.into()).await?;
-            context.output.show(&prepared)
-        }
-        Command::Run(args) => measure(context, *args).await,
-    }
+/// What the daemon refuses.
+pub async fn prepare(context: &Context, args: PrepareArgs) -> Result<()> {
+    let prepared = load::prepare(context, args.into()).await?;
+    context.output.show(&prepared)
 }
 
-async fn measure(context: &Context, args: RunArgs) -> Result<()> {
+/// Runs a load and shows its report.
+///
+/// # Errors
+/// What the daemon refuses; after the load, a discrepancy or confirmations that were given up.
+pub async fn measure(context: &Context, args: RunArgs) -> Result<()> {
     let file = args.report.clone();
     let report = load::run(context.server()?, args.into(), context.output).await?;
     if let Some(file) = file {

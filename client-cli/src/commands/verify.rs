@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::channel::Server;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::output::{BAD, GOOD, View, table, time_text};
+use crate::output::{BAD, GOOD, View, read_time, table, time_text};
 use crate::verify::{Evidence, Inputs, Report, SignedEnrolment, verify};
 use crate::{edge, files, jwks};
 
@@ -25,9 +25,9 @@ pub struct Args {
     /// The relying party id that it must be for
     #[arg(long, value_name = "RP")]
     audience: String,
-    /// Verify as of this time, seconds since 1970 [default: now]
-    #[arg(long, value_name = "UNIX")]
-    at: Option<i64>,
+    /// Verify as of this time: 2026-11-27 17:45:03 UTC, or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    at: Option<Timestamp>,
     /// Also check the approval behind it: the challenge …
     #[arg(long, value_name = "FILE", requires_all = ["approval", "activation", "root", "key_sets"])]
     challenge: Option<PathBuf>,
@@ -121,7 +121,7 @@ pub async fn run(context: &Context, args: Args) -> Result<()> {
         jwks: read_jwks(context, &args.jwks).await?,
         audience: args.audience.clone(),
         issuer: context.named_issuer().map(str::to_owned),
-        at: args.at.map_or_else(edge::now, Timestamp::from_secs),
+        at: args.at.unwrap_or_else(edge::now),
         evidence: evidence(&args)?,
     };
     let report = verify(&inputs);

@@ -234,6 +234,7 @@ impl Stage {
         };
         match ended {
             Ok(()) => Ok(()),
+            Err(Error::OutputClosed) => Err(Error::OutputClosed),
             Err(error) => {
                 // A daemon that was killed is seen as such a moment after its connections break.
                 tokio::time::sleep(WATCH_INTERVAL).await;

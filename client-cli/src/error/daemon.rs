@@ -35,8 +35,15 @@ pub struct FieldViolation {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)?;
-        for violation in &self.fields {
-            write!(f, "\n  field {}: {}", violation.field, violation.allowed)?;
+        for violation in self
+            .fields
+            .iter()
+            .filter(|violation| violation.allowed != self.message)
+        {
+            write!(f, "\n  field {}", violation.field)?;
+            if !self.message.contains(&violation.allowed) {
+                write!(f, ": {}", violation.allowed)?;
+            }
         }
         if let Some(wait_s) = self.wait_s {
             write!(f, "\n  try again in {wait_s} s")?;

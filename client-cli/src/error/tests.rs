@@ -116,6 +116,28 @@ fn a_refusal_shows_sentence_field_what_is_allowed_and_wait() {
 }
 
 #[test]
+fn a_field_says_only_what_the_sentence_does_not() {
+    let text = |message: &str| {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("mrz", "It must be at most 512 bytes.");
+        Error::from(Status::with_error_details(
+            Code::InvalidArgument,
+            message,
+            details,
+        ))
+        .to_string()
+    };
+    assert_eq!(
+        text("It must be at most 512 bytes."),
+        "It must be at most 512 bytes."
+    );
+    assert_eq!(
+        text("A field is wrong. It must be at most 512 bytes."),
+        "A field is wrong. It must be at most 512 bytes.\n  field mrz"
+    );
+}
+
+#[test]
 fn what_the_phone_says_keeps_its_code_and_gets_its_exit_code() {
     use paraphe_companion::Error as Phone;
     let cases: [(Phone, &str, u8); 5] = [
