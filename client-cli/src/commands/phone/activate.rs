@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use paraphe_companion::{Activated, Activation, Argon2Cost, Invitation, Server};
+use paraphe_proto::pin::{LONGEST, PinPolicy, SHORTEST};
 
 use super::views::ActivatedView;
 use crate::commands::verify::root_key;
@@ -50,7 +51,7 @@ impl From<Cost> for Argon2Cost {
 
 pub(super) async fn activate(context: &Context, directory: &Path, args: ActivateArgs) -> Result<()> {
     let server = context.server()?;
-    let invitation = invitation(&args, &server.issuer)?;
+    let invitation = invitation(context, &args, &server.issuer)?;
     files::create_private_directory(directory)?;
     let keystore = handset::keystore(directory)?;
     let server = handset::connect(&server).await?;
@@ -64,9 +65,16 @@ pub(super) async fn activate(context: &Context, directory: &Path, args: Activate
     })
 }
 
-fn invitation(args: &ActivateArgs, issuer: &str) -> Result<Invitation> {
+fn invitation(context: &Context, args: &ActivateArgs, issuer: &str) -> Result<Invitation> {
     match (&args.uri_file, &args.root) {
-        (Some(file), _) => Ok(Invitation::from_uri(&files::read_value(file)?)?),
+        (Some(file), _) => {
+            if prompt::is_typed(file) {
+                context
+                    .output
+                    .note("Paste the content of the QR code, then Enter:");
+            }
+            Ok(Invitation::from_uri(&files::read_value(file)?)?)
+        }
         (None, Some(root)) => {
             let root = root_key(root)?;
             let code = prompt::secret(args.code_file.as_deref(), "Activation code", "--code-file")?;
@@ -83,11 +91,65 @@ async fn finish(mut activation: Activation, server: &Server, args: &ActivateArgs
     if activation.pin_is_chosen() {
         return Ok(activation.complete(server).await?);
     }
-    let rules = activation.pin_policy();
-    let question = format!("New PIN, {} to {} digits", rules.min_length, rules.max_length);
-    let pin = prompt::new_secret(args.pin_file.as_deref(), &question, "--pin-file")?;
-    activation.check_pin(&pin)?;
+    let question = pin_question(activation.pin_policy());
+    let pin = prompt::new_secret(args.pin_file.as_deref(), &question, "--pin-file", |pin| {
+        Ok(activation.check_pin(pin)?)
+    })?;
     Ok(activation
         .finish(server, &pin, args.cost.into(), &mut edge::random())
         .await?)
+}
+
+/// The rules before the question, as the daemon's offer has them.
+fn pin_question(rules: &PinPolicy) -> String {
+    let shortest = rules.min_length.clamp(SHORTEST, LONGEST);
+    let longest = rules.max_length.clamp(shortest, LONGEST);
+    let refused: Vec<&str> = [
+        (rules.refuse_runs, "runs"),
+        (rules.refuse_repeats, "repeats"),
+        (rules.refuse_dates, "dates"),
+    ]
+    .into_iter()
+    .filter_map(|(refused, what)| refused.then_some(what))
+    .collect();
+    let refused = match refused.as_slice() {
+        [] => String::new(),
+        [only] => format!(" (no {only})"),
+        [first @ .., last] => format!(" (no {} or {last})", first.join(", ")),
+    };
+    format!("New PIN, {shortest} to {longest} digits{refused}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
+
+    use super::*;
+
+    #[test]
+    fn the_question_for_a_pin_states_its_rules() {
+        let strict = PinPolicy::default();
+        assert_eq!(
+            pin_question(&strict),
+            "New PIN, 6 to 12 digits (no runs, repeats or dates)"
+        );
+        let dates = PinPolicy {
+            min_length: 4,
+            max_length: 8,
+            refuse_runs: false,
+            refuse_repeats: false,
+            ..strict
+        };
+        assert_eq!(pin_question(&dates), "New PIN, 5 to 8 digits (no dates)");
+        let lax = PinPolicy {
+            refuse_dates: false,
+            ..dates
+        };
+        assert_eq!(pin_question(&lax), "New PIN, 5 to 8 digits");
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use paraphe_companion::{FinalState, Receipt};
 use paraphe_proto::ids::ChallengeId;
+use paraphe_proto::pin::Pin;
 use paraphe_proto::v1::Statements;
 use serde::{Deserialize, Serialize};
 
@@ -112,17 +113,18 @@ impl Kept {
 pub(super) async fn approve(context: &Context, ready: &Ready, args: ApproveArgs) -> Result<()> {
     let shown = find(ready, args.answer.challenge).await?;
     context.output.say(&handset::screen("Phone", &shown))?;
-    let ask_code = |_| {
-        prompt::secret(
+    let ask_code = |digits| {
+        prompt::checked_secret(
             args.match_code_file.as_deref(),
-            "Code of the page",
+            &format!("Code of the page, {digits} digits"),
             "--match-code-file",
+            |code| is_code(code, digits),
         )
     };
     let code = shown.match_digits().map(ask_code).transpose()?;
     let code = code.as_ref().map(|code| code.as_str());
     loop {
-        let pin = prompt::secret(args.pin_file.as_deref(), "PIN", "--pin-file")?;
+        let pin = prompt::checked_secret(args.pin_file.as_deref(), "PIN", "--pin-file", is_pin)?;
         let answer = ready
             .phone
             .approve(&ready.server, &shown, code, &pin, &mut edge::random())
@@ -134,6 +136,38 @@ pub(super) async fn approve(context: &Context, ready: &Ready, args: ApproveArgs)
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Before the PIN is asked for: a code that cannot be the page's would cost the whole challenge.
+///
+/// # Errors
+/// [`Error::Invalid`] `match_code.malformed`.
+fn is_code(typed: &str, digits: u8) -> Result<()> {
+    let code: Vec<char> = typed
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .collect();
+    if code.len() == usize::from(digits) && code.iter().all(char::is_ascii_digit) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "match_code.malformed",
+        format!("The page shows a code of {digits} digits."),
+    ))
+}
+
+/// Before the daemon is asked: what can be no PIN costs no attempt.
+///
+/// # Errors
+/// [`Error::Invalid`], as [`Pin::enter`] says.
+fn is_pin(typed: &str) -> Result<()> {
+    match Pin::enter(typed) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::invalid(
+            error.code(),
+            format!("It cannot be right: {error}."),
+        )),
     }
 }
 
@@ -222,6 +256,22 @@ mod tests {
             wrong.to_string().contains("the code was not the page's"),
             "{wrong}"
         );
+    }
+
+    #[test]
+    fn what_can_be_no_code_or_no_pin_is_noticed_while_it_is_typed() {
+        for code in ["699029", "699 029", " 6 9 9 0 2 9"] {
+            assert!(is_code(code, 6).is_ok(), "{code}");
+        }
+        for code in ["69902", "6990299", "69902x", "٤٨٢٩١٣"] {
+            assert_eq!(
+                is_code(code, 6).unwrap_err().code(),
+                "match_code.malformed",
+                "{code}"
+            );
+        }
+        assert!(is_pin("271828").is_ok());
+        assert_eq!(is_pin("27182x").unwrap_err().code(), "pin.not_digits");
     }
 
     #[test]
