@@ -23,6 +23,7 @@ use crate::output::Output;
 use daemon::Daemon;
 use profile::Folder;
 use stage::Stage;
+use summary::Kept;
 
 /// Plays the whole story.
 ///
@@ -46,9 +47,13 @@ async fn story(stage: &Stage, folder: &Folder, daemon: &Daemon, args: &Args) -> 
     let bought = purchases::approve(stage, &house, &marketplace, &person).await?;
     let proof = proof::verify(stage, &house, &administrator, &bought, args.tamper).await?;
     let mut others = purchases::others(stage, &house, &marketplace, &person, &bought).await?;
-    if args.keep.is_some() {
-        keepsakes::write(folder, &house, &bought, &others, &proof)?;
-    }
+    let kept = match &args.keep {
+        Some(root) => Some(Kept {
+            root: root.clone(),
+            verify: keepsakes::write(folder, &house, &bought, &others, &proof)?,
+        }),
+        None => None,
+    };
     restart::play(
         stage,
         daemon,
@@ -58,5 +63,5 @@ async fn story(stage: &Stage, folder: &Folder, daemon: &Daemon, args: &Args) -> 
         (&bought, &mut others),
     )
     .await?;
-    summary::show(stage, &bought, &others, &proof, args.keep.as_deref())
+    summary::show(stage, &bought, &others, &proof, kept)
 }

@@ -1,6 +1,6 @@
 //! The end of the demo: one table.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -18,6 +18,16 @@ struct SummaryView {
     checks: usize,
     elapsed_ms: u64,
     kept: Option<PathBuf>,
+    #[serde(skip)]
+    verify: Option<String>,
+}
+
+/// What `--keep` left.
+pub struct Kept {
+    /// The folder.
+    pub root: PathBuf,
+    /// The command that verifies the statements again.
+    pub verify: String,
 }
 
 #[derive(Serialize)]
@@ -57,6 +67,12 @@ impl View for SummaryView {
             .as_ref()
             .map(|kept| format!("Everything is kept in {}.\n", kept.display()))
             .unwrap_or_default();
+        // On a line of its own, so that it can be copied whole.
+        let verify = self
+            .verify
+            .as_ref()
+            .map(|verify| format!("Verify the proof again:\n{verify}\n"))
+            .unwrap_or_default();
         let seconds = self.elapsed_ms / 1000;
         let tenths = self.elapsed_ms % 1000 / 100;
         let end = format!(
@@ -65,7 +81,7 @@ impl View for SummaryView {
             self.checks
         );
         let end = wrapped(&end, usize::from(columns()).saturating_sub(2)).join("\n  ");
-        format!("\n{HEADING}Summary{HEADING:#}\n{table}{GOOD}✓{GOOD:#} {end}\n{kept}")
+        format!("\n{HEADING}Summary{HEADING:#}\n{table}{GOOD}✓{GOOD:#} {end}\n{kept}{verify}")
     }
 }
 
@@ -78,7 +94,7 @@ pub fn show(
     bought: &Bought,
     others: &Others,
     proof: &Proof,
-    kept: Option<&Path>,
+    kept: Option<Kept>,
 ) -> Result<()> {
     let how = [
         "code and PIN",
@@ -86,6 +102,7 @@ pub fn show(
         "nobody answered",
         "after one wrong PIN",
     ];
+    let (root, verify) = kept.map(|kept| (kept.root, kept.verify)).unzip();
     let purchases = std::iter::once(&bought.purchase).chain(&others.purchases);
     stage.show(&SummaryView {
         done: true,
@@ -95,6 +112,7 @@ pub fn show(
             .collect(),
         checks: proof.checks,
         elapsed_ms: stage.elapsed_ms(),
-        kept: kept.map(Path::to_owned),
+        kept: root,
+        verify,
     })
 }
