@@ -1,7 +1,7 @@
 //! The two server streams: verdicts for backends, pending challenges for phones.
 //!
 //! A stream reads the store at its start; then each wake brings what changed, and a stream that may have missed something reads again,
-//! as it does every [`RECHECK`]. It ends with `UNAVAILABLE` when the daemon stops. A stream is polled by its connection alone: no task
+//! as it does every `RECHECK`. It ends with `UNAVAILABLE` when the daemon stops. A stream is polled by its connection alone: no task
 //! and no queue of its own.
 
 use std::collections::VecDeque;
