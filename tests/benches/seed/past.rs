@@ -9,6 +9,7 @@ use paraphe_proto::time::Timestamp;
 use paraphe_server::domain::challenge::{Challenge, State};
 use paraphe_server::store::audit::Entry;
 use paraphe_server::store::db::Value;
+use paraphe_server::store::past::Past;
 
 use super::people::People;
 use super::store::Store;
@@ -23,7 +24,9 @@ const MONTHS_S: i64 = 360 * 86_400;
 const DECIDED_AFTER_S: i64 = 20;
 
 struct Batch {
-    challenges: Vec<Challenge>,
+    /// Where the daemon would have moved them.
+    archived: Vec<Past>,
+    recent: Vec<Challenge>,
     entries: Vec<Entry>,
 }
 
@@ -53,7 +56,8 @@ pub fn decided(store: &Store, people: &People, templates: &[Challenge], count: u
             Ok(())
         });
         for batch in batches {
-            store.insert(Arc::new(batch.challenges))?;
+            store.insert(Arc::new(batch.archived))?;
+            store.insert(Arc::new(batch.recent))?;
             store.insert(Arc::new(batch.entries))?;
         }
         maker.join().map_err(|_| "the maker of challenges broke off")?
@@ -90,7 +94,9 @@ fn batch(
 ) -> Result<Batch> {
     let begin = store.now.plus_s(-MONTHS_S);
     let mut number = store.audit_numbers(2 * (places.end - places.start));
-    let (mut challenges, mut entries) = (Vec::new(), Vec::new());
+    let days = i64::from(store.facts.config.retention.archive_after_days);
+    let ripe = store.now.plus_s(-86_400 * days);
+    let (mut archived, mut recent, mut entries) = (Vec::new(), Vec::new(), Vec::new());
     for place in places {
         let since = i128::from(MONTHS_S - 86_400) * i128::from(place) / i128::from(count);
         let at = begin.plus_s(i64::try_from(since)?);
@@ -113,9 +119,17 @@ fn batch(
             });
             number += 1;
         }
-        challenges.push(past);
+        if at.plus_s(DECIDED_AFTER_S) < ripe {
+            archived.push(Past(past));
+        } else {
+            recent.push(past);
+        }
     }
-    Ok(Batch { challenges, entries })
+    Ok(Batch {
+        archived,
+        recent,
+        entries,
+    })
 }
 
 /// A challenge of the person whose turn it is; what is not the person's is the template's.
