@@ -14,14 +14,10 @@ async fn three_wrong_digits_revoke_activation_and_phone() {
     let (name, issued) = world.issue().await;
     let (phone, sas) = activate(&world.daemon, &world.server, &issued.uri, &name).await;
     let wrong = format!("{:06}", (sas.parse::<u32>().unwrap() + 1) % 1_000_000);
-    for left in [2, 1, 0] {
+    for said in ["Tries left: 2.", "Tries left: 1.", "the activation is revoked"] {
         let refused = world.confirm(&issued.activation_id, &wrong).await.err().unwrap();
         assert_eq!(code(&refused), "activation.digits_wrong");
-        assert!(
-            refused.message().contains(&format!("Tries left: {left}")),
-            "{}",
-            refused.message()
-        );
+        assert!(refused.message().contains(said), "{}", refused.message());
     }
     let refused = world.confirm(&issued.activation_id, &sas).await.err().unwrap();
     assert_eq!(code(&refused), "activation.revoked");
