@@ -13,8 +13,8 @@ use super::{DbError, Tx};
 
 /// How many transactions make a group that lingers for more: a lone one is committed at once.
 const COMPANY: usize = 4;
-/// The longest that a group is open for more to come, from its begin. An fsync takes about as long on a good disk.
-const LINGER: Duration = Duration::from_millis(1);
+/// The longest that a group is open for more to come, from its begin: little beside what an answer takes anyway.
+const LINGER: Duration = Duration::from_micros(400);
 
 type Queue = Receiver<Box<dyn Task>>;
 

@@ -118,7 +118,7 @@ impl Sqlite {
         self.batch(&format!("PRAGMA synchronous = {}", synchronous()))?;
         self.batch(
             "PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864; \
-             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000",
+             PRAGMA cache_size = -65536",
         )
     }
 
