@@ -11,10 +11,10 @@ use super::sqlite::Sqlite;
 use super::task::{Task, lock};
 use super::{DbError, Tx};
 
-/// How many transactions make a group that lingers for more: a lone one is committed at once.
-const COMPANY: usize = 4;
-/// The longest that a group is open for more to come, from its begin: little beside what an answer takes anyway.
-const LINGER: Duration = Duration::from_micros(400);
+/// How many transactions make a group that lingers for more: only a busy daemon has as many, and waits anyway.
+const COMPANY: usize = 8;
+/// The longest that a group is open for more to come, from its begin.
+const LINGER: Duration = Duration::from_millis(2);
 
 type Queue = Receiver<Box<dyn Task>>;
 
