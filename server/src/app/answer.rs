@@ -44,8 +44,8 @@ pub struct Signed {
 /// `Answer`. The proof and the approval's signature were checked before.
 ///
 /// # Errors
-/// `approval.mismatch`, `enrolment.mismatch`, `evaluation.stale`, `device.*`, `challenge.not_found`; nothing is stored then. A right PIN whose challenge
-/// has ended is credited: the fault is in [`Outcome::refused`].
+/// `approval.mismatch`, `evaluation.stale`, `device.*`, `challenge.not_found`; nothing is stored then. A right PIN whose challenge has
+/// ended, or whose enrolment statement does not fit (`enrolment.mismatch`), is credited: the fault is in [`Outcome::refused`].
 pub fn answer(
     s: &mut Scope<'_, '_>,
     (device_id, seen): (DeviceId, Seen),

@@ -1,7 +1,8 @@
 //! The public keys of phones that have called lately, so that a proof is checked without a read. Used by `proof` alone.
 //!
 //! Invariant: nothing here decides anything that can change. A phone's keys never change under one id and epoch; its state, its epoch
-//! and its attempts are looked at again in the transaction of every use case that is bound to a challenge.
+//! and its attempts are looked at again in the transaction of every use case that is bound to a challenge. Whatever comes to move an
+//! epoch must forget the phone here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
