@@ -30,6 +30,8 @@ pub enum DeviceState {
     Locked,
     /// Final: the confirmation failed or the device was revoked.
     Revoked,
+    /// Final: the identity document behind it is no longer valid. A new identity check is needed.
+    Expired,
 }
 
 impl DeviceState {
@@ -42,6 +44,7 @@ impl DeviceState {
             Self::Active => "active",
             Self::Locked => "locked",
             Self::Revoked => "revoked",
+            Self::Expired => "expired",
         }
     }
 }
@@ -67,6 +70,8 @@ pub struct Device {
     pub blocked: Vec<Blocked>,
     /// Since when all confirmations of the person are frozen.
     pub frozen_since: Option<Timestamp>,
+    /// When the phone ends because the identity document behind it does; the app says so well before.
+    pub valid_until: Option<Timestamp>,
 }
 
 /// A relying party that the person blocked by "this is not me".
@@ -131,6 +136,7 @@ impl TryFrom<v1::DeviceResponse> for Device {
             v1::DeviceState::Active => DeviceState::Active,
             v1::DeviceState::Locked => DeviceState::Locked,
             v1::DeviceState::Revoked => DeviceState::Revoked,
+            v1::DeviceState::Expired => DeviceState::Expired,
             v1::DeviceState::Unspecified => {
                 return Err(malformed("the device has no state this version knows".to_owned()));
             }
@@ -146,6 +152,7 @@ impl TryFrom<v1::DeviceResponse> for Device {
                 .map(Blocked::try_from)
                 .collect::<Result<_, _>>()?,
             frozen_since: unless_zero(wire.frozen_since),
+            valid_until: unless_zero(wire.valid_until),
         })
     }
 }

@@ -10,6 +10,7 @@ mod assertion;
 mod challenge;
 mod enrolment;
 mod proof;
+mod proofing;
 
 pub use activation::{
     Activation, ActivationKey, KeySet, KeySetEntry, KeyState, KeyUse, Keystore, Offer, verify_activation,
@@ -19,6 +20,7 @@ pub use assertion::{Assertion, AuthorizationDetail, Parameter, Parameters};
 pub use challenge::{Challenge, Display, DisplayRow, MatchMode, MatchRule, RelyingParty};
 pub use enrolment::{ENROL_ACTION, ENROL_RELYING_PARTY, Enrolled, Enrolment, evidence_sha256, person_sha256};
 pub use proof::{Freshness, Proof};
+pub use proofing::{Proofing, ProofingOutcome};
 
 /// Ties claims to their `typ` and their issuer.
 macro_rules! statement {
@@ -38,6 +40,7 @@ statement!(Proof, "paraphe-proof+jwt");
 statement!(Approval, "paraphe-approval+jwt");
 statement!(Refusal, "paraphe-refusal+jwt");
 statement!(Enrolment, "paraphe-enrolment+jwt");
+statement!(Proofing, "paraphe-proofing+jwt");
 statement!(Offer, "paraphe-offer+jwt");
 statement!(Activation, "paraphe-activation+jwt");
 statement!(ActivationKey, "paraphe-activation-key+jwt");

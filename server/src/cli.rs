@@ -118,6 +118,9 @@ fn check_config(path: &Path) -> Result<(), CommandError> {
     for (key, missing) in config.missing_files() {
         writeln!(out, "not there yet: {key} = {}", missing.display())?;
     }
+    for warning in &config.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
     writeln!(
         out,
         "{} is good: {} actions.",

@@ -8,6 +8,7 @@
 mod channels;
 mod error;
 mod limits;
+mod proofing;
 mod range;
 mod rules;
 mod values;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 pub use channels::{ChannelName, ChannelProfile, Channels};
 pub use error::ConfigError;
 pub use limits::Limits;
+pub use proofing::{Proofing, Provider, ProviderName};
 pub use rules::{MatchCode, Operators, OwnLocale, Pin, Retention, Session, StepUp};
 pub use values::{AttestationPolicy, EvidenceCheck, IssuerUrl, LogFilter, LogFormat};
 
@@ -69,9 +71,15 @@ pub struct Config {
     /// The enrolment channels that are open, with their profiles.
     #[serde(default)]
     pub channels: Channels,
+    /// Who may sign the results of remote proofing.
+    #[serde(default)]
+    pub proofing: Proofing,
     /// What kind of deployment this is.
     #[serde(default)]
     pub profile: Profile,
+    /// What is allowed but surely not meant; said by `check-config` and at every start.
+    #[serde(skip)]
+    pub warnings: Vec<&'static str>,
 }
 
 /// `[store]`
@@ -165,8 +173,10 @@ impl Config {
     /// The files that the configuration names and that are not there, each with its key: what `check-config` warns about.
     #[must_use]
     pub fn missing_files(&self) -> Vec<(&'static str, PathBuf)> {
-        self.files()
-            .into_iter()
+        let fixed = self.files().into_iter();
+        let providers = self.proofing.files().map(|path| ("proofing", path));
+        fixed
+            .chain(providers)
             .filter(|(_, path)| !path.exists())
             .map(|(key, path)| (key, path.clone()))
             .collect()
@@ -185,7 +195,7 @@ impl Config {
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
-        for path in [
+        let fixed = [
             &mut self.actions_file,
             &mut self.store.path,
             &mut self.keys.master_key_file,
@@ -193,17 +203,23 @@ impl Config {
             &mut self.keys.root_public_key_file,
             &mut self.tls.certificate_file,
             &mut self.tls.private_key_file,
-        ] {
+        ];
+        for path in fixed.into_iter().chain(self.proofing.files_mut()) {
             // Joining an absolute path replaces the folder.
             *path = folder.join(&*path);
         }
     }
 
-    fn check_together(&self) -> Result<(), ConfigError> {
+    fn check_together(&mut self) -> Result<(), ConfigError> {
         let demonstration = self.profile.demonstration;
         self.pin.check()?;
         self.step_up.check(demonstration)?;
-        self.channels.check(demonstration)
+        self.channels.check(demonstration)?;
+        self.proofing.check()?;
+        if self.proofing.0.is_empty() && self.channels.close(ChannelName::Remote) {
+            self.warnings.push(proofing::REMOTE_IS_CLOSED);
+        }
+        Ok(())
     }
 }
 

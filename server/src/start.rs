@@ -23,7 +23,7 @@ use crate::domain::catalogue::{Catalogue, CatalogueError, LifetimeBounds};
 use crate::domain::fault::Fault;
 use crate::edge::{self, PeerInfo, ServeError};
 use crate::http::{self, Jwks};
-use crate::keys::{IssuerKeys, KeysError, read_master_key, read_root_key};
+use crate::keys::{IssuerKeys, KeysError, ProofingKeys, read_master_key, read_public_key};
 use crate::rpc::authenticate::Credentials;
 use crate::rpc::caller::CallerLayer;
 use crate::rpc::nonce::Nonces;
@@ -112,10 +112,11 @@ pub fn load_catalogue(config: &Config) -> Result<Catalogue, StartError> {
 fn open(config: Config) -> Result<(Daemon, Clock), StartError> {
     let catalogue = load_catalogue(&config)?;
     let sealer = Sealer::new(&read_master_key(&config.keys.master_key_file)?);
-    let root = read_root_key(&config.keys.root_public_key_file)?;
+    let root = read_public_key(&config.keys.root_public_key_file)?;
     let db = Db::open(&config.store.path, Options::default())?;
     let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &sealer, root)?;
     let facts = Arc::new(Facts {
+        proofing: ProofingKeys::read(&config.proofing)?,
         config,
         catalogue,
         keys,
@@ -184,6 +185,9 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
 }
 
 fn banners(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     if config.profile.demonstration {
         tracing::warn!(
             "DEMONSTRATION PROFILE: short lifetimes, no quarantine, specimen documents accepted; not for real people"

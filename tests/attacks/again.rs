@@ -21,6 +21,7 @@ async fn enrol_again(world: &World, person: &Person) -> Result<Person, tonic::St
         checks: vec![1, 2],
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     world
         .enrolment()

@@ -39,6 +39,7 @@ async fn a_support_agent_may_do_nothing_of_an_enrolment_and_a_clerk_countersigns
         checks: vec![1, 2],
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     let other = world
         .enrolment()

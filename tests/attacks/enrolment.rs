@@ -120,6 +120,7 @@ async fn a_wrong_check_digit_names_the_field_and_stores_nothing() {
         checks,
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     let all = vec![
         v1::Check::DocumentGenuine.into(),
@@ -176,6 +177,7 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
         ],
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     world
         .enrolment()
@@ -219,6 +221,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
         ],
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     let request = world.as_clerk(evidence("GENUINE"));
     let recorded = world

@@ -26,6 +26,7 @@ mod clone;
 mod countdown;
 #[path = "../crash/mod.rs"]
 mod crash;
+mod document;
 mod ended;
 mod enrolment;
 mod fields;
@@ -38,6 +39,7 @@ mod load;
 mod parallel;
 mod pin;
 mod privacy;
+mod remote;
 mod roles;
 mod signature;
 mod statements;

@@ -13,21 +13,7 @@ use crate::world::{PIN, WRONG_PIN, World, activate, code, passport};
 
 /// A verified case of the clerk.
 async fn verified(world: &World, family: &str) -> String {
-    let open = v1::OpenCaseRequest {
-        channel: "counter".into(),
-    };
-    let case = world.enrolment().open_case(world.as_clerk(open)).await.unwrap();
-    let case_id = case.into_inner().case_id;
-    let evidence = v1::RecordEvidenceRequest {
-        case_id: case_id.clone(),
-        mrz: passport(family),
-        checks: vec![1, 2],
-        accepted: true,
-        birthplace: String::new(),
-    };
-    let recorded = world.enrolment().record_evidence(world.as_clerk(evidence)).await;
-    recorded.unwrap();
-    case_id
+    world.verified("counter", &passport(family)).await
 }
 
 async fn state(world: &World, issued: &v1::IssueActivationResponse) -> String {
@@ -128,6 +114,7 @@ async fn a_program_has_no_phone_and_cannot_issue() {
         checks: vec![1, 2],
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     let recorded = world
         .enrolment()
@@ -295,6 +282,7 @@ async fn evidence_changed_after_it_was_shown_is_not_what_was_signed() {
         checks: vec![1, 2],
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     world
         .enrolment()

@@ -116,7 +116,7 @@ impl World {
         let (phone, _) = activate(&daemon, &server, uri, "admin").await;
         let pem = std::fs::read_to_string(daemon.path("first-terminal.pem")).unwrap();
         let terminal = Arc::new(SoftwareKey::from_pkcs8_pem(&pem).unwrap());
-        let token = sign_in(&channel, &server, &phone, &terminal, "admin-1").await;
+        let token = sign_in((&channel, &server), &phone, &terminal, "admin-1", now()).await;
         let blank = Account::new("");
         let admin = Session { terminal, token };
         let clerk = Clerk {
@@ -249,12 +249,27 @@ impl World {
         };
         let request = self.as_admin("/paraphe.v1.Admin/RegisterTerminal", register);
         self.admin_client().register_terminal(request).await.unwrap();
-        let token = sign_in(&self.channel, &self.server, &phone, &terminal, name).await;
+        let token = sign_in((&self.channel, &self.server), &phone, &terminal, name, self.now()).await;
         Clerk {
             id: created.operator.unwrap().operator_id,
             session: Session { terminal, token },
             phone: Arc::new(phone),
         }
+    }
+
+    /// The clerk signs in again, once the session is over.
+    pub async fn sign_in_again(&mut self) {
+        let clerk = &self.clerk;
+        let at = (&self.channel, &self.server);
+        let token = sign_in(
+            at,
+            &clerk.phone,
+            &clerk.session.terminal,
+            "clerk-desk",
+            self.now(),
+        )
+        .await;
+        self.clerk.session.token = token;
     }
 
     pub async fn backend(&self, id: &str, may_identify: bool) -> Account {
@@ -273,33 +288,44 @@ impl World {
 
     /// A verified case and its activation: id, QR content, typed code.
     pub async fn issue(&mut self) -> (String, v1::IssueActivationResponse) {
+        self.issue_with("350415").await
+    }
+
+    /// The same for a document with another last day, `YYMMDD`.
+    pub async fn issue_with(&mut self, expiry: &str) -> (String, v1::IssueActivationResponse) {
         self.people += 1;
         let letter = |n: u32| char::from(b'A' + u8::try_from(n % 26).unwrap());
         let name = format!("TEST{}{}", letter(self.people / 26), letter(self.people));
+        let case_id = self.verified("counter", &passport_until(&name, expiry)).await;
+        (name, self.issue_for(&case_id).await)
+    }
+
+    /// An open case.
+    pub async fn open(&self, channel: &str) -> String {
         let open = v1::OpenCaseRequest {
-            channel: "counter".into(),
+            channel: channel.to_owned(),
         };
-        let case = self
-            .enrolment()
-            .open_case(self.as_clerk(open))
-            .await
-            .unwrap()
-            .into_inner();
+        let case = self.enrolment().open_case(self.as_clerk(open)).await.unwrap();
+        case.into_inner().case_id
+    }
+
+    /// A case with a document that was looked at.
+    pub async fn verified(&self, channel: &str, mrz: &str) -> String {
+        let case_id = self.open(channel).await;
         let evidence = v1::RecordEvidenceRequest {
-            case_id: case.case_id.clone(),
-            mrz: passport(&name),
+            case_id: case_id.clone(),
+            mrz: mrz.to_owned(),
             checks: vec![
                 v1::Check::DocumentGenuine.into(),
                 v1::Check::HolderLikeness.into(),
             ],
             accepted: true,
             birthplace: String::new(),
+            proofing: String::new(),
         };
-        self.enrolment()
-            .record_evidence(self.as_clerk(evidence))
-            .await
-            .unwrap();
-        (name, self.issue_for(&case.case_id).await)
+        let recorded = self.enrolment().record_evidence(self.as_clerk(evidence)).await;
+        recorded.unwrap();
+        case_id
     }
 
     /// The activation of a verified case, signed on the clerk's own phone.
@@ -485,24 +511,15 @@ pub async fn activate(daemon: &Daemon, server: &Server, uri: &str, name: &str) -
 }
 
 async fn sign_in(
-    channel: &Channel,
-    server: &Server,
+    (channel, server): (&Channel, &Server),
     phone: &Phone,
     terminal: &SoftwareKey,
     name: &str,
+    at: i64,
 ) -> String {
     let mut session = v1::session_client::SessionClient::new(channel.clone());
-    let with_proof = |method: &str| {
-        dpop::sign(
-            terminal,
-            method,
-            ISSUER,
-            None,
-            Timestamp::from_secs(now()),
-            &jti(),
-        )
-        .unwrap()
-    };
+    let with_proof =
+        |method: &str| dpop::sign(terminal, method, ISSUER, None, Timestamp::from_secs(at), &jti()).unwrap();
     let mut begin = Request::new(v1::BeginSessionRequest {
         operator: name.to_owned(),
     });
@@ -548,10 +565,15 @@ pub fn jti() -> String {
 
 /// The machine-readable zone of a specimen passport (ICAO 9303-4) in this family name.
 pub fn passport(family: &str) -> String {
+    passport_until(family, "350415")
+}
+
+/// The same with another last day, `YYMMDD`.
+pub fn passport_until(family: &str, expiry: &str) -> String {
     let first = format!("{:<<44}", format!("P<UTO{family}<<ANNA"));
     let number = "L898902C3";
     let optional = "<".repeat(14);
-    let (birth, expiry) = ("740812", "350415");
+    let birth = "740812";
     let composite = format!(
         "{number}{}{birth}{}{expiry}{}{optional}<",
         check_digit(number),

@@ -60,8 +60,11 @@ pub struct EvidenceArgs {
     /// cas_…
     case: String,
     /// The machine-readable zone, one line per line; - for standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "reject")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["reject", "proofing_file"])]
     mrz_file: Option<PathBuf>,
+    /// In the channel remote, instead of document and checks: the signed result of the identity-proofing provider; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mrz_file", "checks", "birthplace", "reject"])]
+    proofing_file: Option<PathBuf>,
     /// A check that was made and passed; may be repeated
     #[arg(long = "check", value_name = "CHECK", value_enum)]
     checks: Vec<ClerkCheck>,
@@ -91,6 +94,8 @@ struct CaseView {
     state: String,
     opened_at: Timestamp,
     countersignature_required: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    proofing_provider: String,
     document: Option<DocumentView>,
 }
 
@@ -133,6 +138,7 @@ impl From<Case> for CaseView {
             state: case.state,
             opened_at: Timestamp::from_secs(case.opened_at),
             countersignature_required: case.countersignature_required,
+            proofing_provider: case.proofing_provider,
             document: case.document.map(DocumentView::from),
         }
     }
@@ -151,6 +157,7 @@ impl View for CaseView {
             ("state", self.state.clone()),
             ("opened", time_text(self.opened_at)),
             ("waits for", waits.to_owned()),
+            ("proofed by", self.proofing_provider.clone()),
         ]);
         let document = self.document.as_ref().map(document_text).unwrap_or_default();
         format!("{case}{document}")
@@ -217,6 +224,7 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
 
 async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
     let mrz = args.mrz_file.as_deref().map(files::read).transpose()?;
+    let proofing = args.proofing_file.as_deref().map(files::read).transpose()?;
     let request = RecordEvidenceRequest {
         case_id: args.case,
         mrz: mrz.map(|mrz| mrz.trim().to_owned()).unwrap_or_default(),
@@ -227,6 +235,9 @@ async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
             .collect(),
         accepted: !args.reject,
         birthplace: args.birthplace,
+        proofing: proofing
+            .map(|proofing| proofing.trim().to_owned())
+            .unwrap_or_default(),
     };
     let case = client(context).await?.record_evidence(request).await?;
     context.output.show(&CaseView::from(case.into_inner()))

@@ -65,6 +65,7 @@ async fn evidence(stage: &Stage, house: &House, clerk: &Operator) -> Result<Stri
         checks: vec![Check::DocumentGenuine.into(), Check::HolderLikeness.into()],
         accepted: true,
         birthplace: String::new(),
+        proofing: String::new(),
     };
     let case = enrolment.record_evidence(request).await?.into_inner();
     ensure(case.state == "verified", || {

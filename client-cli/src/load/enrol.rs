@@ -179,6 +179,7 @@ impl Desk {
             checks: vec![Check::DocumentGenuine.into(), Check::HolderLikeness.into()],
             accepted: true,
             birthplace: String::new(),
+            proofing: String::new(),
         };
         patiently(|| async { Ok(self.enrolment.clone().record_evidence(evidence.clone()).await?) }).await?;
         Ok(case_id)

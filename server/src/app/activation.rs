@@ -1,7 +1,7 @@
 //! Activations as operators see them: issue, end, view, confirm; `phone` has the phone's side (protocol.md section 5).
 
 use paraphe_proto::activation::{ActivationSecret, ActivationUri};
-use paraphe_proto::ids::{ActivationId, CaseId, SubjectId};
+use paraphe_proto::ids::{ActivationId, CaseId, DeviceId, SubjectId};
 use paraphe_proto::sas::Sas;
 use paraphe_proto::time::Timestamp;
 
@@ -152,16 +152,29 @@ fn load(s: &mut Scope<'_, '_>, id: ActivationId) -> Result<Stored<Activation>> {
     activation::load(&mut s.rows, id)?.ok_or_else(|| fault::ACTIVATION_NOT_FOUND.fault())
 }
 
+/// One phone for each person: none that was confirmed may still count, but one whose rollback was noticed.
+///
+/// # Errors
+/// `subject.already_enrolled`.
+pub fn require_no_other_phone(
+    s: &mut Scope<'_, '_>,
+    subject_id: SubjectId,
+    new: Option<DeviceId>,
+) -> Result<()> {
+    let limits = s.facts.attempt_limits();
+    for mut other in device::alive_of_subject(&mut s.rows, subject_id)? {
+        other.settle(s.now, &limits);
+        let counts = other.is_alive() && other.state != DeviceState::AwaitingConfirmation;
+        if counts && Some(other.id) != new && !other.rollback_noticed {
+            return fault::ALREADY_ENROLLED.broken();
+        }
+    }
+    Ok(())
+}
+
 /// The device counts from here, after its quarantine; the case is done.
 fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<()> {
-    let mut alive = device::alive_of_subject(&mut s.rows, found.subject_id)?;
-    alive.retain(|phone| !phone.rollback_noticed);
-    if alive
-        .iter()
-        .any(|other| other.id != phone.id && other.state != DeviceState::AwaitingConfirmation)
-    {
-        return fault::ALREADY_ENROLLED.broken();
-    }
+    require_no_other_phone(s, found.subject_id, Some(phone.id))?;
     let quarantine_s = i64::from(profile_named(s, &found.channel)?.quarantine_s);
     phone.confirm(s.now, quarantine_s)?;
     let Some(case_id) = found.case_id else {

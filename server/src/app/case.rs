@@ -2,19 +2,20 @@
 
 use paraphe_proto::activation::ActivationSecret;
 use paraphe_proto::ids::{ActivationId, CaseId, OperatorId, SubjectId};
+use paraphe_proto::time::Timestamp;
 
 use super::activation::{self, Issue, Issued};
 use super::enrolment::Asked;
+use super::evidence::{self, RecordCommand};
 use super::{Scope, enrolment, pairwise};
-use crate::config::{ChannelName, EvidenceCheck};
+use crate::config::ChannelName;
 use crate::domain::case::{Case, Evidence, State};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::identity::PivotIdentity;
-use crate::domain::mrz;
 use crate::domain::operator::Operator;
 use crate::domain::subject::{StoredIdentity, Subject};
+use crate::store::case;
 use crate::store::record::Stored;
-use crate::store::{case, device};
 
 /// `OpenCase`.
 ///
@@ -45,29 +46,17 @@ pub fn open(s: &mut Scope<'_, '_>, clerk: OperatorId, channel: &str) -> Result<C
     Ok(case)
 }
 
-/// What `RecordEvidence` says.
-#[derive(Clone)]
-pub struct RecordCommand {
-    /// Which case.
-    pub case_id: CaseId,
-    /// The machine-readable zone as typed.
-    pub mrz: String,
-    /// The checks that passed.
-    pub checks: Vec<EvidenceCheck>,
-    /// INSEE COG code; empty when not known.
-    pub birthplace: String,
-    /// `false` rejects the case.
-    pub accepted: bool,
-}
-
 /// `RecordEvidence`.
 ///
 /// # Errors
-/// `mrz.refused`, `document.expired`, `evidence.checks_missing`, `subject.ambiguous`, `case.*`; nothing is stored then.
+/// `mrz.refused`, `document.expired`, `evidence.checks_missing`, `proofing.*`, `subject.ambiguous`, `case.*`; nothing is stored then.
 pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> Result<Case> {
     let found = of_clerk(s, clerk, cmd.case_id)?;
     let evidence = if cmd.accepted {
-        Some(examine(s, &found, cmd)?)
+        let examined = evidence::examine(s, &found, cmd)?;
+        known_person(s, &identity_of(&examined)?, &document_of(&examined))
+            .map_err(|fault| fault.on("birthplace"))?;
+        Some(examined)
     } else {
         None
     };
@@ -80,60 +69,6 @@ pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> 
         recorded.state.as_str(),
     )?;
     Ok(recorded.record)
-}
-
-fn examine(s: &mut Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Evidence> {
-    let today = time::OffsetDateTime::from_unix_timestamp(s.now.as_secs())
-        .map_err(Fault::internal)?
-        .date();
-    let document = mrz::parse(&cmd.mrz, today)
-        .map_err(|error| fault::MRZ_REFUSED.fault().on("mrz").because(error.to_string()))?;
-    let specimen = s.facts.config.profile.demonstration && document.issuing_state == "UTO";
-    if document.expiry_date < today.to_string() && !specimen {
-        return Err(fault::DOCUMENT_EXPIRED
-            .fault()
-            .on("mrz")
-            .because(format!("On {}.", document.expiry_date)));
-    }
-    let identity = PivotIdentity::of_document(&document, &cmd.birthplace).map_err(|error| {
-        let field = if error.field() == "birthplace" {
-            "birthplace"
-        } else {
-            "mrz"
-        };
-        Fault::field(field, error.to_string())
-    })?;
-    let number = format!("{} {}", document.issuing_state, document.number);
-    known_person(s, &identity, &number).map_err(|fault| fault.on("birthplace"))?;
-    let channel =
-        ChannelName::from_name(&case.channel).and_then(|name| s.facts.config.channels.profile(name));
-    let needed = channel
-        .map(|profile| profile.checks.as_slice())
-        .unwrap_or_default();
-    let missing: Vec<&str> = needed
-        .iter()
-        .filter(|check| !cmd.checks.contains(check))
-        .map(|check| check.as_str())
-        .collect();
-    if !missing.is_empty() {
-        let detail = format!("Missing: {}.", missing.join(", "));
-        return Err(fault::CHECKS_MISSING.fault().on("checks").because(detail));
-    }
-    Ok(Evidence {
-        format: document.format.as_str().to_owned(),
-        code: document.code.clone(),
-        issuing_state: document.issuing_state.clone(),
-        number: document.number.clone(),
-        family_name: document.family_name.clone(),
-        given_names: document.given_names.clone(),
-        birth_date: document.birth_date.clone(),
-        sex: document.sex.as_str().to_owned(),
-        nationality: document.nationality.clone(),
-        expiry_date: document.expiry_date.clone(),
-        birthplace: cmd.birthplace.clone(),
-        checks: cmd.checks.iter().map(|check| check.as_str().to_owned()).collect(),
-        recorded_at: s.now,
-    })
 }
 
 /// `Countersign`.
@@ -161,14 +96,7 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId) -> Result<(Iss
             Some(id) => id,
             None => SubjectId::random(&mut s.rng()),
         };
-    let mut alive = device::alive_of_subject(&mut s.rows, subject_id)?;
-    alive.retain(|phone| !phone.rollback_noticed);
-    if alive
-        .iter()
-        .any(|phone| phone.state != crate::domain::device::State::AwaitingConfirmation)
-    {
-        return fault::ALREADY_ENROLLED.broken();
-    }
+    activation::require_no_other_phone(s, subject_id, None)?;
     let channel = ChannelName::from_name(&found.channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?;
     let profile = s.facts.config.channels.profile(channel);
     let acr = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?.acr;
@@ -245,6 +173,16 @@ pub fn issued(
     let mut out = found.try_map(|case| case.issue(activation_id, subject_id))?;
     s.rows.update(&mut out)?;
     Ok(subject_id)
+}
+
+/// When the document behind a case is no longer valid; `None` without one, and for a specimen.
+///
+/// # Errors
+/// Those of the store.
+pub fn valid_until(s: &mut Scope<'_, '_>, id: Option<CaseId>) -> Result<Option<Timestamp>> {
+    let Some(id) = id else { return Ok(None) };
+    let found = case::load(&mut s.rows, id)?;
+    Ok(found.and_then(|case| case.evidence().and_then(Evidence::valid_until)))
 }
 
 fn person_of(s: &mut Scope<'_, '_>, evidence: &Evidence, new_id: SubjectId) -> Result<SubjectId> {

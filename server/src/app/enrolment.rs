@@ -4,7 +4,7 @@
 //! Called by `case` when an activation is issued and by `answer` when the clerk's phone answers. Invariant: no person's activation
 //! leaves `awaiting_signature` without a `paraphe-enrolment+jwt` over exactly what the challenge named.
 
-use paraphe_proto::encoding::B64;
+use paraphe_proto::encoding::{B64, base64url};
 use paraphe_proto::ids::{ActivationId, OperatorId};
 use paraphe_proto::jws::Verified;
 use paraphe_proto::statements::{self, Approval, Enrolled, Enrolment};
@@ -15,6 +15,7 @@ use super::{Scope, activation as activations, case, operator as operators};
 use crate::domain::activation::{Signature, State};
 use crate::domain::case::{Case, Evidence};
 use crate::domain::challenge::{Challenge, Purpose};
+use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::level::Acr;
 use crate::domain::operator::Operator;
@@ -70,6 +71,10 @@ pub fn ask(
         evidence.code,
         ending(&evidence.number)
     );
+    let channel = match &evidence.proofed {
+        Some(proofed) => format!("{}, {}", case.channel, proofed.provider),
+        None => case.channel.clone(),
+    };
     let challenge = raise_own(
         s,
         Own {
@@ -84,7 +89,7 @@ pub fn ask(
                 ("birthplace", birthplace),
                 ("document", &document),
                 ("checks", &checks),
-                ("channel", &case.channel),
+                ("channel", &channel),
                 ("level", acr.as_str()),
             ],
             lifetime_s: None,
@@ -152,6 +157,11 @@ fn digests(evidence: &Evidence, salt: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
     let mut evidence_fields: Vec<&str> = document.map(String::as_str).to_vec();
     evidence_fields.push(&recorded_at);
     evidence_fields.extend(evidence.checks.iter().map(String::as_str));
+    let proofed = evidence.proofed.as_ref();
+    let signed = proofed.map(|proofed| base64url(&sha256(&proofed.statement)));
+    if let (Some(proofed), Some(signed)) = (proofed, &signed) {
+        evidence_fields.extend(["proofing", &proofed.provider, signed]);
+    }
     (
         statements::person_sha256(salt, &person.map(String::as_str)),
         statements::evidence_sha256(salt, &evidence_fields),

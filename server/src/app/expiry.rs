@@ -63,13 +63,13 @@ fn devices(s: &mut Scope<'_, '_>, swept: &mut Swept) -> Result<()> {
     for mut phone in store::device::due(&mut s.rows, s.now, STEP)? {
         phone.settle(s.now, &limits);
         s.save_device(&mut phone)?;
-        let verb = if let DeviceState::Locked { .. } = phone.state {
-            "lock"
-        } else {
-            "end_quarantine"
+        let verb = match phone.state {
+            DeviceState::Locked { .. } => "lock",
+            DeviceState::Expired { .. } => "expire_device",
+            _ => "end_quarantine",
         };
         s.audit("paraphed", verb, phone.id, "ok")?;
-        if verb == "lock" {
+        if !phone.is_alive() {
             for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
                 let state = if pending.is_open(s.now) {
                     State::Failed {

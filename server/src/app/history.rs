@@ -51,6 +51,8 @@ pub struct DeviceView {
     pub blocked: Vec<(String, String, Timestamp)>,
     /// Since when all confirmations are frozen.
     pub frozen_since: Option<Timestamp>,
+    /// When it ends with the document behind it.
+    pub valid_until: Option<Timestamp>,
 }
 
 /// `Device`; a phone that was never confirmed or has ended learns its state and nothing of the person.
@@ -71,6 +73,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
             wait_s: 0,
             blocked,
             frozen_since,
+            valid_until: None,
         });
     }
     let mut blocked = Vec::new();
@@ -85,5 +88,6 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         wait_s: phone.attempts.wait_s(s.now, &limits),
         blocked,
         frozen_since: subject::load(&mut s.rows, phone.subject_id)?.and_then(|person| person.frozen_at),
+        valid_until: phone.valid_until,
     })
 }

@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod case;
 pub mod challenge;
 pub mod enrolment;
+pub mod evidence;
 pub mod expiry;
 pub mod history;
 pub mod lift;

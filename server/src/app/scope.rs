@@ -12,7 +12,7 @@ use crate::domain::attempts::Limits;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::device::{Device, Seen};
 use crate::domain::fault::{self, Fault, Result};
-use crate::keys::IssuerKeys;
+use crate::keys::{IssuerKeys, ProofingKeys};
 use crate::store::audit;
 use crate::store::db::{Db, DbError};
 use crate::store::record::{Rows, StoreError, Stored};
@@ -26,6 +26,8 @@ pub struct Facts {
     pub catalogue: Catalogue,
     /// Issuer, lookup and pairwise keys.
     pub keys: IssuerKeys,
+    /// Keys of identity-proofing providers.
+    pub proofing: ProofingKeys,
     /// Seals rows.
     pub sealer: Sealer,
     /// Number of declared restores; phones see it rise.

@@ -16,7 +16,7 @@ use crate::app::{Facts, Scope};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::fault::Fault;
-use crate::keys::{IssuerKeys, KeysError, write_new};
+use crate::keys::{IssuerKeys, KeysError, ProofingKeys, write_new};
 use crate::start::{StartError, load_catalogue};
 use crate::store::db::{Db, Options};
 use crate::store::record::Rows;
@@ -107,6 +107,7 @@ pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
         config,
         catalogue,
         keys,
+        proofing: ProofingKeys::default(),
         sealer,
         restore_epoch: 0,
     });

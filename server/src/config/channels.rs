@@ -154,6 +154,11 @@ impl Channels {
         self.0.get(&channel)
     }
 
+    /// Closes a channel; whether it was open.
+    pub(super) fn close(&mut self, channel: ChannelName) -> bool {
+        self.0.remove(&channel).is_some()
+    }
+
     /// The open channels with their profiles, the public ones first.
     pub fn iter(&self) -> impl Iterator<Item = (ChannelName, &ChannelProfile)> {
         self.0.iter().map(|(name, profile)| (*name, profile))

@@ -269,10 +269,41 @@ fn a_file_that_is_not_there_says_so() {
 }
 
 #[test]
+fn remote_proofing_needs_a_provider_and_a_provider_a_key() {
+    let alone = parse(&format!("{LEAST}[channels.remote]\n")).unwrap();
+    assert!(alone.channels.profile(ChannelName::Remote).is_none());
+    let [warning] = alone.warnings.as_slice() else {
+        panic!("{:?}", alone.warnings)
+    };
+    assert!(warning.contains("[proofing.<name>]"), "{warning}");
+    let provider = "[proofing.ident-1]\npublic_key_files = [\"ident.jwk.json\"]\n";
+    let config = parse(&format!("{LEAST}[channels.remote]\n{provider}")).unwrap();
+    assert!(config.channels.profile(ChannelName::Remote).is_some() && config.warnings.is_empty());
+    let missing: Vec<_> = config.missing_files().into_iter().map(|(_, path)| path).collect();
+    assert!(missing.contains(&Path::new("/etc/paraphe/ident.jwk.json").to_owned()));
+    let none = refused("[proofing.ident-1]\npublic_key_files = []\n");
+    assert!(
+        none.to_string().contains("proofing.ident-1.public_key_files"),
+        "{none}"
+    );
+    let name = refused("[proofing.\"Ident 1\"]\npublic_key_files = [\"x\"]\n");
+    assert!(name.to_string().contains("2 to 32 characters"), "{name}");
+}
+
+#[test]
 fn the_shipped_sample_is_accepted_and_shows_the_defaults() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/paraphed.toml");
-    let config = Config::load(&sample).unwrap();
+    let shipped = Config::load(&sample).unwrap();
+    assert_eq!(shipped.channels.iter().count(), ChannelName::ALL.len() - 1);
+    let everything = std::fs::read_to_string(&sample).unwrap();
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let everything: String = everything.lines().map(uncommented).collect();
+    let config = parse(&everything).unwrap();
     assert_eq!(config.channels.iter().count(), ChannelName::ALL.len());
+    assert!(config.missing_files().iter().any(|(key, _)| *key == "proofing"));
     for (name, profile) in config.channels.iter() {
         assert_eq!(
             profile,

@@ -86,6 +86,20 @@ pub enum EvidenceCheck {
 }
 
 impl EvidenceCheck {
+    /// Every check.
+    pub const ALL: [Self; 4] = [
+        Self::DocumentGenuine,
+        Self::HolderLikeness,
+        Self::Ultraviolet,
+        Self::Chip,
+    ];
+
+    /// The check of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|check| check.as_str() == name)
+    }
+
     /// Its name in the configuration and in error messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {

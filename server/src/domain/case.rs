@@ -38,6 +38,29 @@ pub struct Evidence {
     pub checks: Vec<String>,
     /// When it was recorded.
     pub recorded_at: Timestamp,
+    /// The provider that signed for it; `None` where a clerk saw it.
+    #[serde(default)]
+    pub proofed: Option<Proofed>,
+}
+
+/// An identity-proofing provider's word.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Proofed {
+    /// Its name in the configuration.
+    pub provider: String,
+    /// `paraphe-proofing+jwt`, compact JWS.
+    pub statement: String,
+}
+
+impl Evidence {
+    /// First moment (UTC) at which the document is no longer valid: the end of its expiry date. `None` for a specimen that had expired
+    /// when it was recorded.
+    pub fn valid_until(&self) -> Option<Timestamp> {
+        let format = time::macros::format_description!("[year]-[month]-[day]");
+        let last_day = time::Date::parse(&self.expiry_date, format).ok()?;
+        let end = last_day.next_day()?.midnight().assume_utc().unix_timestamp();
+        (end > self.recorded_at.as_secs()).then(|| Timestamp::from_secs(end))
+    }
 }
 
 /// Where a case is.
@@ -131,6 +154,17 @@ impl Case {
         }
     }
 
+    /// The evidence, once there is any.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        match &self.state {
+            State::Open | State::Rejected => None,
+            State::Verified(evidence)
+            | State::Countersigned(evidence, _)
+            | State::Issued(evidence, ..)
+            | State::Enrolled(evidence, _) => Some(evidence),
+        }
+    }
+
     /// The activation is out.
     ///
     /// # Errors
@@ -193,6 +227,7 @@ mod tests {
             birthplace: String::new(),
             checks: vec![],
             recorded_at: Timestamp::from_secs(0),
+            proofed: None,
         }
     }
 
@@ -208,6 +243,16 @@ mod tests {
         );
         assert!(verified.countersign(other).unwrap().issuable().is_ok());
         assert!(case(false).record(Some(evidence())).unwrap().issuable().is_ok());
+    }
+
+    #[test]
+    fn a_document_is_valid_to_the_end_of_its_last_day() {
+        let mut evidence = evidence();
+        assert_eq!(evidence.valid_until(), Some(Timestamp::from_secs(1_334_534_400)));
+        evidence.expiry_date = "2028-02-29".into();
+        assert_eq!(evidence.valid_until(), Some(Timestamp::from_secs(1_835_481_600)));
+        evidence.recorded_at = Timestamp::from_secs(1_835_481_600);
+        assert_eq!(evidence.valid_until(), None);
     }
 
     #[test]

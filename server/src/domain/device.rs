@@ -1,6 +1,7 @@
-//! One enrolled phone and its life (protocol.md section 5): `awaiting_confirmation → quarantined → active`; final: `locked`, `revoked`.
+//! One enrolled phone and its life (protocol.md section 5): `awaiting_confirmation → quarantined → active`; final: `locked`,
+//! `revoked`, `expired`.
 //!
-//! Called by `app::activation`, `app::unlock` and `app::answer`. Invariant: a locked or revoked device holds no OPRF key.
+//! Called by `app::activation`, `app::unlock` and `app::answer`. Invariant: a device in a final state holds no OPRF key.
 
 use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
@@ -33,6 +34,11 @@ pub enum State {
         /// When.
         at: Timestamp,
     },
+    /// Final: the identity document behind it is no longer valid.
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 impl State {
@@ -44,6 +50,7 @@ impl State {
             Self::Active => "active",
             Self::Locked { .. } => "locked",
             Self::Revoked { .. } => "revoked",
+            Self::Expired { .. } => "expired",
         }
     }
 }
@@ -118,6 +125,10 @@ pub struct Device {
     pub activation_id: Option<ActivationId>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// First moment at which the document of its enrolment is no longer valid; `None` for a staff phone, for a specimen, and in rows of
+    /// before this was kept.
+    #[serde(default)]
+    pub valid_until: Option<Timestamp>,
     /// The phone has seen later evaluations than the store knew: it approves nothing any more.
     #[serde(default)]
     pub rollback_noticed: bool,
@@ -126,39 +137,45 @@ pub struct Device {
 }
 
 impl Device {
-    /// Moves on what time alone moves: the end of a quarantine, the lock after an uncredited last attempt. `true` if it moved.
+    /// Moves on what time alone moves: the lock after an uncredited last attempt, the end of the document, the end of a quarantine. `true`
+    /// if it moved.
     pub fn settle(&mut self, now: Timestamp, limits: &Limits) -> bool {
-        if let State::Quarantined { until } = self.state
-            && now >= until
-        {
-            self.state = State::Active;
-            return true;
+        let over = |at: Option<Timestamp>| at.is_some_and(|at| now >= at);
+        match self.state {
+            State::Active if over(self.attempts.locks_at(limits)) => self.end(State::Locked { at: now }),
+            State::Quarantined { .. } | State::Active if over(self.valid_until) => {
+                self.end(State::Expired { at: now });
+            }
+            State::Quarantined { until } if now >= until => self.state = State::Active,
+            _ => return false,
         }
-        let overdue = self.attempts.locks_at(limits).is_some_and(|at| now >= at);
-        if self.state == State::Active && overdue {
-            self.state = State::Locked { at: now };
-            self.oprf_key = None;
-            return true;
-        }
-        false
+        true
     }
 
     /// Notes when `settle` has something to do next; before every write.
     pub fn schedule(&mut self, limits: &Limits) {
-        self.due_at = match self.state {
+        let next = match self.state {
             State::Quarantined { until } => Some(until),
             State::Active => self.attempts.locks_at(limits),
-            State::AwaitingConfirmation | State::Locked { .. } | State::Revoked { .. } => None,
+            _ => None,
         };
+        let ends = match self.state {
+            State::Quarantined { .. } | State::Active => self.valid_until,
+            _ => None,
+        };
+        self.due_at = [next, ends].into_iter().flatten().min();
     }
 
     /// The six digits were right, or the channel needs none.
     ///
     /// # Errors
-    /// `activation.state` unless the device awaits it.
+    /// `activation.state` unless the device awaits it; `document.expired` where the document ended meanwhile.
     pub fn confirm(&mut self, now: Timestamp, quarantine_s: i64) -> Result<()> {
         if self.state != State::AwaitingConfirmation {
             return fault::ACTIVATION_STATE.broken();
+        }
+        if self.valid_until.is_some_and(|until| now >= until) {
+            return fault::DOCUMENT_EXPIRED.broken();
         }
         self.state = match quarantine_s {
             0 => State::Active,
@@ -171,17 +188,22 @@ impl Device {
 
     /// Ends the device; its OPRF key is destroyed.
     pub fn revoke(&mut self, now: Timestamp) {
-        self.state = State::Revoked { at: now };
+        self.end(State::Revoked { at: now });
+    }
+
+    fn end(&mut self, state: State) {
+        self.state = state;
         self.oprf_key = None;
     }
 
     /// # Errors
-    /// `device.locked`, `device.not_active` or `device.rollback_noticed`.
+    /// `device.locked`, `device.expired`, `device.not_active` or `device.rollback_noticed`.
     pub fn require_active(&self) -> Result<()> {
         match self.state {
             State::Active if self.rollback_noticed => fault::ROLLBACK_NOTICED.broken(),
             State::Active => Ok(()),
             State::Locked { .. } => fault::DEVICE_LOCKED.broken(),
+            State::Expired { .. } => fault::DEVICE_EXPIRED.broken(),
             State::AwaitingConfirmation | State::Quarantined { .. } | State::Revoked { .. } => {
                 fault::DEVICE_NOT_ACTIVE.broken()
             }
@@ -191,7 +213,7 @@ impl Device {
     /// A phone in quarantine or active may refuse.
     ///
     /// # Errors
-    /// `device.locked` or `device.not_active`.
+    /// `device.locked`, `device.expired` or `device.not_active`.
     pub fn require_may_refuse(&self) -> Result<()> {
         match self.state {
             State::Quarantined { .. } => Ok(()),
@@ -242,6 +264,7 @@ mod tests {
             activation: String::new(),
             activation_id: None,
             created_at: at(0),
+            valid_until: None,
             rollback_noticed: false,
             due_at: None,
         }
@@ -278,5 +301,36 @@ mod tests {
         assert!(device.settle(at(now + 60), &LIMITS));
         assert_eq!(device.require_active().err().unwrap().code(), "device.locked");
         assert!(device.oprf_key.is_none());
+    }
+
+    #[test]
+    fn a_phone_ends_with_the_document_also_in_quarantine_and_loses_its_key() {
+        for quarantine_s in [0, 5_000] {
+            let mut device = device();
+            device.valid_until = Some(at(1_000));
+            device.confirm(at(0), quarantine_s).unwrap();
+            device.schedule(&LIMITS);
+            assert_eq!(device.due_at, Some(at(1_000)));
+            assert!(!device.settle(at(999), &LIMITS));
+            assert!(device.settle(at(1_000), &LIMITS));
+            assert_eq!(device.state, State::Expired { at: at(1_000) });
+            assert_eq!(device.require_active().err().unwrap().code(), "device.expired");
+            assert_eq!(
+                device.require_may_refuse().err().unwrap().code(),
+                "device.expired"
+            );
+            assert!(device.oprf_key.is_none() && !device.is_alive());
+            device.schedule(&LIMITS);
+            assert_eq!(device.due_at, None);
+        }
+    }
+
+    #[test]
+    fn a_phone_is_not_confirmed_for_a_document_that_ended_meanwhile() {
+        let mut device = device();
+        device.valid_until = Some(at(1_000));
+        let refused = device.confirm(at(1_000), 0).err().unwrap();
+        assert_eq!(refused.code(), "document.expired");
+        assert_eq!(device.state, State::AwaitingConfirmation);
     }
 }

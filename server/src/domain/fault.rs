@@ -64,6 +64,7 @@ rules! {
     NONCE_UNKNOWN = "proof.nonce", Unauthenticated, "The proof's nonce is unknown, used or older than 60 s: fetch a new one.";
     ROLLBACK_NOTICED = "device.rollback_noticed", Precondition, "The phone has seen later evaluations than the store knows; the operator has been alarmed.";
     DEVICE_NOT_ACTIVE = "device.not_active", Precondition, "This phone is not active; it may only refuse.";
+    DEVICE_EXPIRED = "device.expired", Precondition, "The identity document behind this phone is no longer valid: enrol again with a valid one.";
     DEVICE_LOCKED = "device.locked", Precondition, "This phone is locked after too many wrong PINs: a new identity check is needed.";
     DEVICE_LAST_TRY = "device.last_try_made", Precondition, "The last PIN attempt was made; the phone locks unless that attempt is approved in time.";
     DEVICE_WAIT = "device.wait", Exhausted, "Too many wrong PINs: wait before the next attempt.";
@@ -98,6 +99,8 @@ rules! {
     CASE_STATE = "case.state", Precondition, "The case is at another step: an open one needs its evidence, a verified one of two people a countersignature, an issued one the six digits.";
     CASE_OWN = "case.own", Forbidden, "A clerk cannot countersign their own case: a colleague must.";
     MRZ_REFUSED = "mrz.refused", Invalid, "The machine-readable zone is not right: type it again.";
+    PROOFING_MISSING = "proofing.missing", Invalid, "The channel `remote` rests on the signed result of an identity-proofing provider: send it.";
+    PROOFING_REFUSED = "proofing.refused", Precondition, "The provider's statement does not stand for this case.";
     DOCUMENT_EXPIRED = "document.expired", Precondition, "The document has expired: ask for a valid one.";
     CHECKS_MISSING = "evidence.checks_missing", Invalid, "The channel asks for checks that were not recorded.";
     ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has an active phone: ask your supervisor.";

@@ -134,11 +134,11 @@ pub fn read_master_key(path: &Path) -> Result<MasterKey, KeysError> {
     })
 }
 
-/// The public root key, a JWK in JSON.
+/// A public key, a JWK in JSON.
 ///
 /// # Errors
 /// [`KeysError`] with the path.
-pub fn read_root_key(path: &Path) -> Result<PublicKey, KeysError> {
+pub fn read_public_key(path: &Path) -> Result<PublicKey, KeysError> {
     let text = String::from_utf8(read(path)?.to_vec()).map_err(|_| KeysError::Malformed {
         path: path.to_owned(),
         detail: "not text".to_owned(),

@@ -4,8 +4,10 @@
 //! `init` makes them, `serve` opens them. A PKCS#11 provider comes beside the file later.
 
 mod file;
+mod proofing;
 
-pub use file::{KeysError, read_master_key, read_root_key, write_new};
+pub use file::{KeysError, read_master_key, read_public_key, write_new};
+pub use proofing::ProofingKeys;
 
 use paraphe_proto::ids::{PairwiseSubject, SubjectId};
 use paraphe_proto::jwk::PublicKey;

@@ -227,6 +227,7 @@ impl Companion for CompanionService {
             wait_s: u32::try_from(view.wait_s).unwrap_or(0),
             blocked: blocked.collect(),
             frozen_since: view.frozen_since.map_or(0, Timestamp::as_secs),
+            valid_until: view.valid_until.map_or(0, Timestamp::as_secs),
         }))
     }
 

@@ -96,6 +96,7 @@ pub fn device_state(state: DeviceState) -> v1::DeviceState {
         DeviceState::Active => v1::DeviceState::Active,
         DeviceState::Locked { .. } => v1::DeviceState::Locked,
         DeviceState::Revoked { .. } => v1::DeviceState::Revoked,
+        DeviceState::Expired { .. } => v1::DeviceState::Expired,
     }
 }
 
@@ -139,13 +140,8 @@ pub fn activation(view: &View) -> v1::Activation {
 
 /// A case.
 pub fn case(case: &Case) -> v1::Case {
-    let evidence = match &case.state {
-        CaseState::Verified(evidence)
-        | CaseState::Countersigned(evidence, _)
-        | CaseState::Issued(evidence, ..)
-        | CaseState::Enrolled(evidence, _) => Some(evidence),
-        CaseState::Open | CaseState::Rejected => None,
-    };
+    let evidence = case.evidence();
+    let proofed = evidence.and_then(|evidence| evidence.proofed.as_ref());
     v1::Case {
         case_id: case.id.to_string(),
         channel: case.channel.clone(),
@@ -154,6 +150,9 @@ pub fn case(case: &Case) -> v1::Case {
         opened_at: case.opened_at.as_secs(),
         countersignature_required: case.two_people
             && matches!(case.state, CaseState::Open | CaseState::Verified(_)),
+        proofing_provider: proofed
+            .map(|proofed| proofed.provider.clone())
+            .unwrap_or_default(),
     }
 }
 

@@ -9,10 +9,13 @@ use paraphe_proto::v1::{self, Activation, Case};
 use tonic::{Request, Response, Status};
 
 use super::{Shared, caller, decode, encode};
-use crate::app::case::RecordCommand;
+use crate::app::evidence::RecordCommand;
 use crate::app::{activation, case};
 use crate::domain::fault::Fault;
 use crate::domain::operator::OperatorRole;
+
+/// The longest statement there is (protocol.md section 3).
+const MAX_PROOFING_BYTES: usize = 8_192;
 
 /// The service.
 pub struct EnrolmentService(pub Arc<Shared>);
@@ -48,12 +51,16 @@ impl Enrolment for EnrolmentService {
         if wire.mrz.len() > 512 {
             return Err(Fault::field("mrz", "It must be at most 512 bytes.").into());
         }
+        if wire.proofing.len() > MAX_PROOFING_BYTES {
+            return Err(Fault::field("proofing", "It must be at most 8192 bytes.").into());
+        }
         let cmd = RecordCommand {
             case_id: case_id(&wire.case_id)?,
             checks: decode::checks(&wire.checks)?,
             mrz: wire.mrz,
             birthplace: wire.birthplace,
             accepted: wire.accepted,
+            proofing: wire.proofing,
         };
         let (now, target) = (self.0.now()?, wire.case_id);
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::record(s, clerk, &cmd);

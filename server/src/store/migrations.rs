@@ -32,6 +32,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "past",
         sql: include_str!("migrations/0003_past.sql"),
     },
+    Migration {
+        version: 4,
+        name: "life_of_a_device",
+        sql: include_str!("migrations/0004_life_of_a_device.sql"),
+    },
 ];
 
 /// The steps after version `found`.

@@ -113,6 +113,7 @@ pub fn case(person: &Person, clerk: OperatorId, id: CaseId) -> Case {
         birthplace: String::new(),
         checks: vec!["document_genuine".to_owned(), "holder_likeness".to_owned()],
         recorded_at: person.at,
+        proofed: None,
     };
     Case {
         id,
@@ -174,6 +175,7 @@ pub fn device(person: &Person, activation_id: ActivationId, signed: &Statements)
         activation: signed.activation.clone(),
         activation_id: Some(activation_id),
         created_at: person.at,
+        valid_until: None,
         rollback_noticed: false,
         due_at: None,
     }

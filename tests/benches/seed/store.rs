@@ -8,7 +8,7 @@ use paraphe_proto::time::Timestamp;
 use paraphe_server::app::{Facts, Scope};
 use paraphe_server::config::Config;
 use paraphe_server::domain::fault::Fault;
-use paraphe_server::keys::{IssuerKeys, read_master_key, read_root_key};
+use paraphe_server::keys::{IssuerKeys, ProofingKeys, read_master_key, read_public_key};
 use paraphe_server::start::load_catalogue;
 use paraphe_server::store::db::{Db, Options};
 use paraphe_server::store::record::{Record, Rows};
@@ -37,7 +37,7 @@ impl Store {
         let config = Config::load(configuration)?;
         let catalogue = load_catalogue(&config)?;
         let sealer = Sealer::new(&read_master_key(&config.keys.master_key_file)?);
-        let root = read_root_key(&config.keys.root_public_key_file)?;
+        let root = read_public_key(&config.keys.root_public_key_file)?;
         let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &sealer, root)?;
         let db = Db::open(&config.store.path, Options::default())?;
         let seconds = i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs())?;
@@ -46,6 +46,7 @@ impl Store {
                 config,
                 catalogue,
                 keys,
+                proofing: ProofingKeys::default(),
                 sealer,
                 restore_epoch: 0,
             }),

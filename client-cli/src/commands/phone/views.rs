@@ -67,6 +67,7 @@ impl View for StatusView {
             ("next attempt in", wait),
             ("blocked", blocked.join(", ")),
             ("frozen since", time(self.device.frozen_since)),
+            ("valid until", time(self.device.valid_until)),
         ])
     }
 }

@@ -10,7 +10,7 @@ use paraphe_proto::sas::{self, SasInput};
 use paraphe_proto::statements::{self, ActivationKey};
 
 use super::{FIRST_EPOCH, accept, load, profile_named, require_issuer_trusted};
-use crate::app::Scope;
+use crate::app::{Scope, case};
 use crate::domain::activation::{Activation, Evaluated, Offered, State};
 use crate::domain::attempts::Attempts;
 use crate::domain::device::{Device, KeyStorage, State as DeviceState};
@@ -225,7 +225,7 @@ fn digits_of(s: &Scope<'_, '_>, claims: &ActivationKey, offer: &[u8; 32], sas_no
 }
 
 fn new_device(
-    s: &Scope<'_, '_>,
+    s: &mut Scope<'_, '_>,
     found: &Activation,
     offered: Offered,
     evaluated: Evaluated,
@@ -250,6 +250,7 @@ fn new_device(
         activation: outer.to_owned(),
         activation_id: Some(found.id),
         created_at: s.now,
+        valid_until: case::valid_until(s, found.case_id)?,
         rollback_noticed: false,
         due_at: None,
     })
