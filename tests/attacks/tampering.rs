@@ -206,8 +206,8 @@ async fn clear_columns_that_queries_use_cannot_be_changed_unnoticed() {
         ),
         (
             "device",
-            "UPDATE device SET due_at = 4000000000",
-            "UPDATE device SET due_at = NULL",
+            "UPDATE device SET due_at = due_at + 9",
+            "UPDATE device SET due_at = due_at - 9",
         ),
         (
             "session",
