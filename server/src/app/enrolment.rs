@@ -9,7 +9,8 @@ use paraphe_proto::ids::{ActivationId, OperatorId};
 use paraphe_proto::jws::Verified;
 use paraphe_proto::statements::{self, Approval, Enrolled, Enrolment};
 
-use super::own::{Own, Quota, raise_own, require_quota};
+use super::own::{Own, raise_own};
+use super::quota::{Quota, require_quota};
 use super::request::supersede;
 use super::{Scope, activation as activations, case, operator as operators};
 use crate::domain::activation::{Signature, State};

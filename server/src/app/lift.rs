@@ -3,7 +3,8 @@
 use paraphe_proto::ids::{DeviceId, SubjectId};
 
 use super::Scope;
-use super::own::{Own, Quota, raise_own, require_quota};
+use super::own::{Own, raise_own};
+use super::quota::{Quota, require_quota};
 use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::fault::{self, Result};
 use crate::domain::relying_party::DAEMON;

@@ -16,6 +16,7 @@ pub mod lift;
 pub mod operator;
 pub mod own;
 pub mod pairwise;
+pub mod quota;
 pub mod raise;
 pub mod relying_party;
 pub mod request;

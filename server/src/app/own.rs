@@ -11,8 +11,7 @@ use super::raise::{Raise, raise};
 use super::{Scope, pairwise};
 use crate::domain::catalogue::ParameterValue;
 use crate::domain::challenge::{Challenge, Purpose};
-use crate::domain::fault::{Fault, Result, Rule};
-use crate::store::challenge;
+use crate::domain::fault::{Fault, Result};
 
 /// One of the daemon's own challenges.
 pub struct Own<'a> {
@@ -66,36 +65,4 @@ pub fn raise_own(s: &mut Scope<'_, '_>, own: Own<'_>) -> Result<Challenge> {
             enrolment: own.enrolment,
         },
     )
-}
-
-/// How many challenges of one relying party a person may get: in ten minutes, in a day.
-#[derive(Clone, Copy)]
-pub struct Quota {
-    /// In 10 minutes.
-    pub per_10_min: u32,
-    /// In a day.
-    pub per_day: u32,
-}
-
-/// Refuses one challenge too many, with the time until a place becomes free.
-///
-/// # Errors
-/// `rule` with its wait.
-pub fn require_quota(
-    s: &mut Scope<'_, '_>,
-    subject_id: SubjectId,
-    relying_party_id: &str,
-    quota: Quota,
-    rule: &'static Rule,
-) -> Result<()> {
-    for (window_s, most) in [(600, quota.per_10_min), (86_400, quota.per_day)] {
-        let since = s.now.plus_s(-window_s);
-        let count = challenge::count_since(&mut s.rows, subject_id, since, Some(relying_party_id))?;
-        if count >= i64::from(most) {
-            let oldest = challenge::oldest_since(&mut s.rows, subject_id, since, relying_party_id)?;
-            let wait = oldest.map_or(window_s, |at| window_s.saturating_sub(s.now.since_s(at)));
-            return Err(rule.fault().retry_after(wait));
-        }
-    }
-    Ok(())
 }

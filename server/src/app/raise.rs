@@ -147,12 +147,3 @@ fn draw_code(rng: &mut impl RngCore, digits: u8) -> String {
     let number = rng.next_u64() % 10u64.saturating_pow(u32::from(digits));
     format!("{number:0width$}", width = usize::from(digits))
 }
-
-/// One more challenge for a person is quiet when this hour has had its share.
-///
-/// # Errors
-/// Those of the store.
-pub fn is_quiet(s: &mut Scope<'_, '_>, subject_id: SubjectId) -> Result<bool> {
-    let hour = challenge::count_since(&mut s.rows, subject_id, s.now.plus_s(-3_600), None)?;
-    Ok(hour >= i64::from(s.facts.config.step_up.wakes_per_hour))
-}

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use paraphe_proto::ids::PairwiseSubject;
 
-use super::own::{Quota, require_quota};
 use super::pairwise::{self, Person};
-use super::raise::{Raise, is_quiet, raise};
+use super::quota::{Quota, is_quiet, require_quota};
+use super::raise::{Raise, raise};
 use super::{Scope, challenge as concluding};
 use crate::domain::catalogue::{Action, ParameterValue};
 use crate::domain::challenge::{Challenge, Purpose, State};
@@ -143,7 +143,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         per_10_min: step_up.requests_per_10_min,
         per_day: step_up.requests_per_day,
     };
-    require_quota(
+    let recent = require_quota(
         s,
         person.id,
         &cmd.relying_party.id,
@@ -155,7 +155,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         true => supersede(s, &phone, &cmd.relying_party.id)?,
         false => Vec::new(),
     };
-    let quiet = is_quiet(s, person.id)?;
+    let quiet = is_quiet(s, &recent);
     let challenge = raise(
         s,
         Raise {

@@ -6,7 +6,8 @@ use paraphe_proto::ids::{ChallengeId, OperatorId};
 
 use super::Scope;
 use super::operator::phone_of;
-use super::own::{Own, Quota, raise_own, require_quota};
+use super::own::{Own, raise_own};
+use super::quota::{Quota, require_quota};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::fault::{self, Result};
 use crate::domain::level::Acr;

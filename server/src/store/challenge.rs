@@ -42,6 +42,13 @@ impl Record for Challenge {
     }
 }
 
+/// Windows of quotas, in seconds.
+pub const TEN_MINUTES_S: i64 = 600;
+/// See [`TEN_MINUTES_S`].
+pub const HOUR_S: i64 = 3_600;
+/// See [`TEN_MINUTES_S`].
+pub const DAY_S: i64 = 86_400;
+
 pub(super) fn number(value: u64) -> Value {
     Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
 }
@@ -150,21 +157,47 @@ pub fn next_subject_number(rows: &mut Rows<'_, '_>, subject_id: SubjectId) -> Re
     Ok(u64::try_from(last).unwrap_or(0).saturating_add(1))
 }
 
-/// How many challenges the person got since `since`, from one relying party or from all.
-pub fn count_since(
+/// How many challenges a person got lately.
+pub struct Recent {
+    /// In an hour, from all relying parties.
+    pub in_an_hour: i64,
+    /// In ten minutes, from the one.
+    pub in_10_min: i64,
+    /// In a day, from the one.
+    pub in_a_day: i64,
+}
+
+/// What a quota counts: one look at the person's day, in an index alone.
+pub fn recent(
     rows: &mut Rows<'_, '_>,
     subject_id: SubjectId,
-    since: Timestamp,
-    relying_party_id: Option<&str>,
-) -> Result<i64, StoreError> {
-    let mut sql = "SELECT COUNT(*) FROM challenge WHERE subject_id = $1 AND created_at > $2".to_owned();
-    let mut values: Vec<Value> = vec![subject_id.to_string().into(), since.as_secs().into()];
-    if let Some(id) = relying_party_id {
-        sql.push_str(" AND relying_party_id = $3");
-        values.push(id.into());
-    }
-    let row = rows.tx.query_opt(&sql, &values)?;
-    Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or(0))
+    relying_party_id: &str,
+    now: Timestamp,
+) -> Result<Recent, StoreError> {
+    let sql = "SELECT COUNT(CASE WHEN created_at > $1 THEN 1 END), \
+               COUNT(CASE WHEN created_at > $2 AND relying_party_id = $3 THEN 1 END), \
+               COUNT(CASE WHEN relying_party_id = $3 THEN 1 END) \
+               FROM challenge WHERE subject_id = $4 AND created_at > $5";
+    let ago = |seconds: i64| Value::from(now.plus_s(-seconds).as_secs());
+    let values = [
+        ago(HOUR_S),
+        ago(TEN_MINUTES_S),
+        relying_party_id.into(),
+        subject_id.to_string().into(),
+        ago(DAY_S),
+    ];
+    let row = rows.tx.query_opt(sql, &values)?;
+    let count = |n| {
+        row.as_ref()
+            .map(|row| row.int(n))
+            .transpose()
+            .map(|count| count.unwrap_or(0))
+    };
+    Ok(Recent {
+        in_an_hour: count(0)?,
+        in_10_min: count(1)?,
+        in_a_day: count(2)?,
+    })
 }
 
 /// The oldest of those, to say when a place becomes free.

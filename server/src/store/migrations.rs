@@ -37,6 +37,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "life_of_a_device",
         sql: include_str!("migrations/0004_life_of_a_device.sql"),
     },
+    Migration {
+        version: 5,
+        name: "quota_in_an_index",
+        sql: include_str!("migrations/0005_quota_in_an_index.sql"),
+    },
 ];
 
 /// The steps after version `found`.
