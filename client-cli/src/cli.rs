@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ColorChoice, Parser, Subcommand};
 
-use crate::commands::{admin, backend, clerk, demo, load, phone, session, shell, terminal, verify};
+use crate::commands::{admin, backend, clerk, demo, load, phone, session, shell, support, terminal, verify};
 use crate::error::EXIT_CODES;
 
 /// Strong authentication confirmed on the person's own phone: the terminal of clerks, administrators and backends, and a
@@ -104,6 +104,9 @@ pub enum Command {
     /// Enrol people: cases, evidence, activations
     #[command(subcommand)]
     Clerk(clerk::Command),
+    /// A person calls whose phone is lost: suspend it, or end it for good
+    #[command(subcommand)]
+    Support(support::Command),
     /// A phone in software: activate, watch, approve, refuse
     Phone(phone::Args),
     /// Ask people to confirm, as a backend

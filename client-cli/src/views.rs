@@ -44,6 +44,9 @@ pub struct IssuedView {
     pub uri: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// With which the person has the phone suspended by telephone; empty for a staff phone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub suspension_code: String,
     #[serde(skip)]
     picture: String,
 }
@@ -61,6 +64,7 @@ impl IssuedView {
             code: issued.code,
             uri: issued.uri,
             expires_at,
+            suspension_code: issued.suspension_code,
             picture,
         })
     }
@@ -72,6 +76,10 @@ impl View for IssuedView {
             ("typed code", format!("{CODE}{}{CODE:#}", self.code)),
             ("until", time_text(self.expires_at)),
             ("activation", self.activation_id.clone()),
+            (
+                "suspension code, for the person to keep on paper",
+                self.suspension_code.clone(),
+            ),
         ]);
         // The content of the picture for phones without a camera, on a line of its own so that it can be copied whole.
         format!("{}\n{facts}\n{}\n", self.picture, self.uri)

@@ -30,6 +30,10 @@ pub enum DeviceState {
     Locked,
     /// Final: the confirmation failed or the device was revoked.
     Revoked,
+    /// Stopped by its owner: it answers nothing until it is resumed with the PIN.
+    Suspended,
+    /// Final: another phone took its place.
+    Replaced,
     /// Final: the identity document behind it is no longer valid. A new identity check is needed.
     Expired,
 }
@@ -44,6 +48,8 @@ impl DeviceState {
             Self::Active => "active",
             Self::Locked => "locked",
             Self::Revoked => "revoked",
+            Self::Suspended => "suspended",
+            Self::Replaced => "replaced",
             Self::Expired => "expired",
         }
     }
@@ -72,6 +78,8 @@ pub struct Device {
     pub frozen_since: Option<Timestamp>,
     /// When the phone ends because the identity document behind it does; the app says so well before.
     pub valid_until: Option<Timestamp>,
+    /// When another phone takes its place; [`Phone::veto`] stops it until then. The app shows this in red whenever it is there.
+    pub replaced_at: Option<Timestamp>,
 }
 
 /// A relying party that the person blocked by "this is not me".
@@ -126,23 +134,32 @@ impl Phone {
     }
 }
 
+impl TryFrom<v1::DeviceState> for DeviceState {
+    type Error = Error;
+
+    fn try_from(wire: v1::DeviceState) -> Result<Self, Error> {
+        match wire {
+            v1::DeviceState::AwaitingConfirmation => Ok(Self::AwaitingConfirmation),
+            v1::DeviceState::Quarantined => Ok(Self::Quarantined),
+            v1::DeviceState::Active => Ok(Self::Active),
+            v1::DeviceState::Suspended => Ok(Self::Suspended),
+            v1::DeviceState::Locked => Ok(Self::Locked),
+            v1::DeviceState::Revoked => Ok(Self::Revoked),
+            v1::DeviceState::Replaced => Ok(Self::Replaced),
+            v1::DeviceState::Expired => Ok(Self::Expired),
+            v1::DeviceState::Unspecified => {
+                Err(malformed("the device has no state this version knows".to_owned()))
+            }
+        }
+    }
+}
+
 impl TryFrom<v1::DeviceResponse> for Device {
     type Error = Error;
 
     fn try_from(wire: v1::DeviceResponse) -> Result<Self, Error> {
-        let state = match wire.state() {
-            v1::DeviceState::AwaitingConfirmation => DeviceState::AwaitingConfirmation,
-            v1::DeviceState::Quarantined => DeviceState::Quarantined,
-            v1::DeviceState::Active => DeviceState::Active,
-            v1::DeviceState::Locked => DeviceState::Locked,
-            v1::DeviceState::Revoked => DeviceState::Revoked,
-            v1::DeviceState::Expired => DeviceState::Expired,
-            v1::DeviceState::Unspecified => {
-                return Err(malformed("the device has no state this version knows".to_owned()));
-            }
-        };
         Ok(Self {
-            state,
+            state: wire.state().try_into()?,
             quarantined_until: unless_zero(wire.quarantined_until),
             attempts_left: wire.attempts_left,
             wait_s: wire.wait_s,
@@ -153,6 +170,7 @@ impl TryFrom<v1::DeviceResponse> for Device {
                 .collect::<Result<_, _>>()?,
             frozen_since: unless_zero(wire.frozen_since),
             valid_until: unless_zero(wire.valid_until),
+            replaced_at: unless_zero(wire.replaced_at),
         })
     }
 }

@@ -70,6 +70,7 @@ mod flow_tests;
 mod history;
 mod invitation;
 mod keystore;
+mod life;
 mod outcome;
 mod phone;
 mod prepare;

@@ -39,11 +39,19 @@ pub mod method {
     pub const REFUSE: &str = "/paraphe.v1.Companion/Refuse";
     /// Asks to lift a block or a freeze.
     pub const LIFT: &str = "/paraphe.v1.Companion/Lift";
+    /// Stops this phone.
+    pub const SUSPEND: &str = "/paraphe.v1.Companion/Suspend";
+    /// Asks that it may go on.
+    pub const RESUME: &str = "/paraphe.v1.Companion/Resume";
+    /// Gives it up.
+    pub const REVOKE: &str = "/paraphe.v1.Companion/Revoke";
+    /// Stops the phone that would take its place.
+    pub const VETO: &str = "/paraphe.v1.Companion/Veto";
     /// What was asked and answered.
     pub const HISTORY: &str = "/paraphe.v1.Companion/History";
 
     #[cfg(test)]
-    pub(crate) const ALL: [&str; 10] = [
+    pub(crate) const ALL: [&str; 14] = [
         EVALUATE_ACTIVATION,
         FINISH_ACTIVATION,
         DEVICE,
@@ -53,6 +61,10 @@ pub mod method {
         ANSWER,
         REFUSE,
         LIFT,
+        SUSPEND,
+        RESUME,
+        REVOKE,
+        VETO,
         HISTORY,
     ];
 }

@@ -186,6 +186,7 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
         .unwrap();
     let issue = v1::IssueActivationRequest {
         case_id: case.case_id,
+        replaces: false,
     };
     let refused = world
         .enrolment()
@@ -233,6 +234,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
     assert!(recorded.countersignature_required);
     let issue = || v1::IssueActivationRequest {
         case_id: case.case_id.clone(),
+        replaces: false,
     };
     let alone = world
         .enrolment()

@@ -121,7 +121,10 @@ async fn a_program_has_no_phone_and_cannot_issue() {
         .record_evidence(world.as_account(&robot, evidence))
         .await;
     recorded.unwrap();
-    let issue = v1::IssueActivationRequest { case_id };
+    let issue = v1::IssueActivationRequest {
+        case_id,
+        replaces: false,
+    };
     let refused = world
         .enrolment()
         .issue_activation(world.as_account(&robot, issue))

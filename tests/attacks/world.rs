@@ -339,6 +339,7 @@ impl World {
     pub async fn try_issue(&self, case_id: &str) -> Result<v1::IssueActivationResponse, tonic::Status> {
         let issue = v1::IssueActivationRequest {
             case_id: case_id.to_owned(),
+            replaces: false,
         };
         Ok(self
             .enrolment()
@@ -377,6 +378,19 @@ impl World {
         let (phone, sas) = activate(&self.daemon, &self.server, &issued.uri, &name).await;
         self.confirm(&issued.activation_id, &sas).await.unwrap();
         Person { phone, name }
+    }
+
+    /// What was audited lately, at most 500 entries.
+    pub async fn audit(&self) -> Vec<v1::AuditEntry> {
+        let list = v1::ListAuditEntriesRequest {
+            after: 0,
+            page_size: 500,
+        };
+        let entries = self
+            .admin_client()
+            .list_audit_entries(self.as_account(&self.auditor, list))
+            .await;
+        entries.unwrap().into_inner().entries
     }
 
     /// The person's subject at a backend that may identify.

@@ -39,6 +39,9 @@ pub enum Command {
     Activate {
         /// cas_…
         case: String,
+        /// The new phone takes the place of the one that the person has, once its quarantine is over
+        #[arg(long)]
+        replace: bool,
     },
     /// Type the six digits that the phone shows
     Confirm(ConfirmArgs),
@@ -203,7 +206,7 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
                 .await?;
             output.show(&CaseView::from(case.into_inner()))
         }
-        Command::Activate { case } => activate(context, case).await,
+        Command::Activate { case, replace } => activate(context, case, replace).await,
         Command::Confirm(args) => confirm(context, args).await,
         Command::Case { case } => {
             let case = client(context)
@@ -244,10 +247,10 @@ async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
 }
 
 /// Issues, waits until the clerk has signed on their own phone, and only then shows the secret.
-async fn activate(context: &Context, case_id: String) -> Result<()> {
+async fn activate(context: &Context, case_id: String, replaces: bool) -> Result<()> {
     let mut client = client(context).await?;
     let issued = client
-        .issue_activation(IssueActivationRequest { case_id })
+        .issue_activation(IssueActivationRequest { case_id, replaces })
         .await?
         .into_inner();
     let until = Timestamp::from_secs(issued.sign_until);

@@ -8,6 +8,7 @@ pub mod load;
 pub mod phone;
 pub mod session;
 pub mod shell;
+pub mod support;
 pub mod terminal;
 pub mod verify;
 
@@ -30,6 +31,7 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Logout => session::logout(context).await,
         Command::Whoami => session::whoami(context).await,
         Command::Clerk(command) => clerk::run(context, command).await.map_err(again),
+        Command::Support(command) => support::run(context, command).await,
         Command::Phone(args) => phone::run(context, args).await,
         Command::Backend(command) => backend::run(context, command).await.map_err(of_backend),
         Command::Admin(command) => admin::run(context, command).await,

@@ -94,7 +94,10 @@ async fn activation(
     stage.step("issue the activation and sign it")?;
     let mut enrolment = house.connection.enrolment(clerk.credentials.clone());
     let issued = enrolment
-        .issue_activation(IssueActivationRequest { case_id })
+        .issue_activation(IssueActivationRequest {
+            case_id,
+            replaces: false,
+        })
         .await?
         .into_inner();
     let code = &issued.match_code;

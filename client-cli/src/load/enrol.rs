@@ -190,6 +190,7 @@ impl Desk {
         let phone = self.clerk.take().await;
         let issue = IssueActivationRequest {
             case_id: case_id.to_owned(),
+            replaces: false,
         };
         let issued =
             patiently(|| async { Ok(self.enrolment.clone().issue_activation(issue.clone()).await?) });

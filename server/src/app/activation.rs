@@ -1,16 +1,17 @@
 //! Activations as operators see them: issue, end, view, confirm; `phone` has the phone's side (protocol.md section 5).
 
 use paraphe_proto::activation::{ActivationSecret, ActivationUri};
-use paraphe_proto::ids::{ActivationId, CaseId, DeviceId, SubjectId};
+use paraphe_proto::ids::{ActivationId, CaseId, SubjectId};
 use paraphe_proto::sas::Sas;
 use paraphe_proto::time::Timestamp;
 
-use super::{Scope, expiry, lift};
+use super::{Scope, expiry, life, lift};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, Signature, State};
+use crate::domain::challenge::Challenge;
 use crate::domain::device::{Device, State as DeviceState};
 use crate::domain::fault::{self, Fault, Result};
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Bytes, Secret};
 use crate::store::record::Stored;
 use crate::store::{activation, case, challenge, device, operator};
 
@@ -31,6 +32,8 @@ pub struct Issued {
     pub uri: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// With which the person suspends the phone from afar; none for an operator's phone.
+    pub suspension_code: Option<String>,
 }
 
 /// For whom an activation is issued, and by whom.
@@ -45,6 +48,8 @@ pub struct Issue<'a> {
     pub issued_by: &'a str,
     /// The clerk's signature that it waits for; `None` where none is asked for.
     pub signature: Option<Signature>,
+    /// Whether the new phone takes the place of the one that the person has.
+    pub replaces: bool,
 }
 
 /// Hands out the single-use secret. Where no signature is waited for, earlier open activations of the same person end.
@@ -65,6 +70,7 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         Some(_) => State::AwaitingSignature,
         None => State::Issued,
     };
+    let suspension = issue.case_id.map(|_| life::draw_code(s, &id));
     s.rows.insert(&Activation {
         id,
         subject_id: issue.subject_id,
@@ -76,6 +82,8 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         mac_key: Secret::new(*secret.mac_key()),
         wrong_digits: 0,
         signature: issue.signature,
+        replaces: issue.replaces,
+        suspension: suspension.as_ref().map(|(_, hash)| Bytes(*hash)),
         state,
     })?;
     s.audit(issue.issued_by, "issue_activation", id, "ok")?;
@@ -90,6 +98,7 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         code,
         uri: uri.to_text().to_string(),
         expires_at,
+        suspension_code: suspension.map(|(code, _)| code),
     })
 }
 
@@ -152,39 +161,21 @@ fn load(s: &mut Scope<'_, '_>, id: ActivationId) -> Result<Stored<Activation>> {
     activation::load(&mut s.rows, id)?.ok_or_else(|| fault::ACTIVATION_NOT_FOUND.fault())
 }
 
-/// One phone for each person: none that was confirmed may still count, but one whose rollback was noticed.
-///
-/// # Errors
-/// `subject.already_enrolled`.
-pub fn require_no_other_phone(
-    s: &mut Scope<'_, '_>,
-    subject_id: SubjectId,
-    new: Option<DeviceId>,
-) -> Result<()> {
-    let limits = s.facts.attempt_limits();
-    for mut other in device::alive_of_subject(&mut s.rows, subject_id)? {
-        other.settle(s.now, &limits);
-        let counts = other.is_alive() && other.state != DeviceState::AwaitingConfirmation;
-        if counts && Some(other.id) != new && !other.rollback_noticed {
-            return fault::ALREADY_ENROLLED.broken();
-        }
-    }
-    Ok(())
-}
-
-/// The device counts from here, after its quarantine; the case is done.
-fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<()> {
-    require_no_other_phone(s, found.subject_id, Some(phone.id))?;
+/// The device counts from here, after its quarantine; the case is done. Challenges of a phone whose place it took end.
+fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<Vec<Challenge>> {
+    let mut ended = life::make_room(s, phone, found.replaces)?;
     let quarantine_s = i64::from(profile_named(s, &found.channel)?.quarantine_s);
     phone.confirm(s.now, quarantine_s)?;
+    ended.extend(life::take_over(s, phone)?);
     let Some(case_id) = found.case_id else {
-        return Ok(());
+        return Ok(ended);
     };
     if let Some(open) = case::load(&mut s.rows, case_id)? {
         let mut enrolled = open.try_map(|case| case.enrol(found.id))?;
         s.rows.update(&mut enrolled)?;
     }
-    lift::proofed(s, found.subject_id)
+    lift::proofed(s, found.subject_id)?;
+    Ok(ended)
 }
 
 /// An activation as the operator sees it.
@@ -201,6 +192,8 @@ pub struct View {
     pub device: Option<DeviceState>,
     /// Why the digits did not count; the try is spent all the same.
     pub refused: Option<Fault>,
+    /// Challenges that ended with the phone whose place was taken: their watchers are woken.
+    pub ended: Vec<Challenge>,
 }
 
 /// `GetActivation`, for the operator who issued it.
@@ -238,8 +231,9 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
     };
     let phone = device::load(&mut s.rows, *device_id)?;
     let mut phone = phone.ok_or_else(|| Fault::internal("an activation without its device"))?;
+    let mut ended = Vec::new();
     let refused = if right {
-        accept(s, &found, &mut phone)?;
+        ended = accept(s, &found, &mut phone)?;
         found.state = confirmed;
         None
     } else {
@@ -261,7 +255,8 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
     s.rows.update(&mut found)?;
     let outcome = if right { "ok" } else { fault::SAS_WRONG.code };
     s.audit(actor, "confirm_activation", id, outcome)?;
-    view_of(s, &found, refused)
+    let view = view_of(s, &found, refused)?;
+    Ok(View { ended, ..view })
 }
 
 fn of_actor(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId) -> Result<Stored<Activation>> {
@@ -292,6 +287,7 @@ fn view_of(s: &mut Scope<'_, '_>, found: &Activation, refused: Option<Fault>) ->
         expires_at: found.expires_at,
         device,
         refused,
+        ended: Vec::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::{self, Verified};
 use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
 
-use super::{Scope, challenge, enrolment, lift};
+use super::{Scope, challenge, enrolment, life, lift};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::{Device, Seen};
 use crate::domain::digest::sha256;
@@ -79,7 +79,10 @@ pub fn answer(
             refused: None,
         });
     }
-    phone.require_active()?;
+    match challenge.purpose {
+        Purpose::Resume => phone.require_suspended()?,
+        _ => phone.require_active()?,
+    }
     let credit = phone
         .attempts
         .clone()
@@ -147,6 +150,7 @@ fn approve(
         (Purpose::Lift { relying_party_id }, _) => {
             lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
         }
+        (Purpose::Resume, _) => life::resumed(s, phone.id)?,
         (Purpose::Enrol { activation_id, .. }, enrolment::Statement::Given(statement)) => {
             enrolment::sign(s, *activation_id, statement)?;
         }
@@ -209,8 +213,12 @@ pub fn refuse(
     };
     s.require_seen(&phone, seen)?;
     phone.settle(s.now, &limits);
-    phone.require_may_refuse()?;
-    let challenge = challenge::of_device(s, device_id, id)?;
+    let challenge = challenge::of_device(s, device_id, id);
+    match &challenge {
+        Ok(asked) if matches!(asked.purpose, Purpose::Resume) => phone.require_suspended()?,
+        _ => phone.require_may_refuse()?,
+    }
+    let challenge = challenge?;
     let claims = refusal.claims();
     if claims.challenge_sha256.0 != sha256(&challenge.statement)
         || claims.device_id != device_id
@@ -262,7 +270,7 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challe
             enrolment::disown(s, operator_id, Some(activation_id))?;
             return Ok(Vec::new());
         }
-        Purpose::Lift { .. } => return Ok(Vec::new()),
+        Purpose::Lift { .. } | Purpose::Resume => return Ok(Vec::new()),
     }
     let party = &challenge.relying_party_id;
     let mut blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;

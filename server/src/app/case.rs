@@ -5,9 +5,9 @@ use paraphe_proto::ids::{ActivationId, CaseId, OperatorId, SubjectId};
 use paraphe_proto::time::Timestamp;
 
 use super::activation::{self, Issue, Issued};
-use super::enrolment::Asked;
+use super::enrolment::{Asked, Asking};
 use super::evidence::{self, RecordCommand};
-use super::{Scope, enrolment, pairwise};
+use super::{Scope, enrolment, life, pairwise};
 use crate::config::ChannelName;
 use crate::domain::case::{Case, Evidence, State};
 use crate::domain::fault::{self, Fault, Result};
@@ -86,8 +86,8 @@ pub fn countersign(s: &mut Scope<'_, '_>, by: OperatorId, id: CaseId) -> Result<
 /// `IssueActivation`: the secret, and the challenge on the clerk's phone that makes it good.
 ///
 /// # Errors
-/// `case.*`, `subject.already_enrolled`, `operator.no_phone`, `enrolment.too_many`.
-pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId) -> Result<(Issued, Asked)> {
+/// `case.*`, `subject.already_enrolled`, `replacement.level`, `operator.no_phone`, `enrolment.too_many`.
+pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId, replaces: bool) -> Result<(Issued, Asked)> {
     let found = of_clerk(s, clerk.id, id)?;
     let evidence = found.issuable()?;
     let identity = identity_of(evidence)?;
@@ -96,18 +96,26 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId) -> Result<(Iss
             Some(id) => id,
             None => SubjectId::random(&mut s.rng()),
         };
-    activation::require_no_other_phone(s, subject_id, None)?;
     let channel = ChannelName::from_name(&found.channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?;
     let profile = s.facts.config.channels.profile(channel);
     let acr = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?.acr;
+    life::require_room(s, subject_id, None, replaces.then_some(acr))?;
     let secret = ActivationSecret::random(&mut s.rng());
-    let mut asked = enrolment::ask(s, clerk, &found, evidence, secret.activation_id(), acr)?;
+    let asking = Asking {
+        case: &found,
+        evidence,
+        activation_id: secret.activation_id(),
+        acr,
+        replaces,
+    };
+    let mut asked = enrolment::ask(s, clerk, &asking)?;
     let issue = Issue {
         subject_id,
         case_id: Some(id),
         channel,
         issued_by: &clerk.id.to_string(),
         signature: asked.signature.take(),
+        replaces,
     };
     let issued = activation::issue(s, secret, issue)?;
     Ok((issued, asked))

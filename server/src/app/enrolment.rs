@@ -27,6 +27,20 @@ use crate::store::{activation, operator};
 /// Action of the built-in catalogue.
 const ACTION: &str = statements::ENROL_ACTION;
 
+/// What a clerk is asked to sign.
+pub struct Asking<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// What it rests on.
+    pub evidence: &'a Evidence,
+    /// The activation that is good once this is signed.
+    pub activation_id: ActivationId,
+    /// Level that its phone will have.
+    pub acr: Acr,
+    /// Whether that takes the place of another.
+    pub replaces: bool,
+}
+
 /// What asking the clerk led to.
 pub struct Asked {
     /// The challenge on the clerk's phone.
@@ -41,14 +55,14 @@ pub struct Asked {
 ///
 /// # Errors
 /// `operator.no_phone`, `enrolment.too_many`, `challenge.charged`.
-pub fn ask(
-    s: &mut Scope<'_, '_>,
-    clerk: &Operator,
-    case: &Case,
-    evidence: &Evidence,
-    activation_id: ActivationId,
-    acr: Acr,
-) -> Result<Asked> {
+pub fn ask(s: &mut Scope<'_, '_>, clerk: &Operator, asking: &Asking<'_>) -> Result<Asked> {
+    let Asking {
+        case,
+        evidence,
+        activation_id,
+        acr,
+        replaces,
+    } = *asking;
     let Some(phone) = operators::phone_of(s, clerk, Acr::Eidas1)? else {
         return fault::OPERATOR_NO_PHONE.broken();
     };
@@ -72,10 +86,13 @@ pub fn ask(
         evidence.code,
         ending(&evidence.number)
     );
-    let channel = match &evidence.proofed {
-        Some(proofed) => format!("{}, {}", case.channel, proofed.provider),
-        None => case.channel.clone(),
-    };
+    let proofed = evidence.proofed.as_ref().map(|proofed| proofed.provider.as_str());
+    let replaces = replaces.then_some("replaces a phone");
+    let channel: Vec<&str> = [Some(case.channel.as_str()), proofed, replaces]
+        .into_iter()
+        .flatten()
+        .collect();
+    let channel = channel.join(", ");
     let challenge = raise_own(
         s,
         Own {

@@ -1,6 +1,6 @@
 //! What time alone does: challenges and activations expire, quarantines end, devices lock. Bounded work per step.
 
-use super::{Scope, challenge};
+use super::{Scope, challenge, life};
 use crate::domain::activation;
 use crate::domain::challenge::{Challenge, State};
 use crate::domain::device::State as DeviceState;
@@ -62,6 +62,7 @@ fn devices(s: &mut Scope<'_, '_>, swept: &mut Swept) -> Result<()> {
     let limits = s.facts.attempt_limits();
     for mut phone in store::device::due(&mut s.rows, s.now, STEP)? {
         phone.settle(s.now, &limits);
+        swept.concluded.extend(life::take_over(s, &mut phone)?);
         s.save_device(&mut phone)?;
         let verb = match phone.state {
             DeviceState::Locked { .. } => "lock",
@@ -70,19 +71,7 @@ fn devices(s: &mut Scope<'_, '_>, swept: &mut Swept) -> Result<()> {
         };
         s.audit("paraphed", verb, phone.id, "ok")?;
         if !phone.is_alive() {
-            for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
-                let state = if pending.is_open(s.now) {
-                    State::Failed {
-                        at: s.now,
-                        approval: None,
-                    }
-                } else {
-                    State::Expired { at: s.now }
-                };
-                swept
-                    .concluded
-                    .push(challenge::conclude(s, pending, state, "paraphed")?.record);
-            }
+            swept.concluded.extend(life::end_pending(s, phone.id)?);
         }
     }
     Ok(())

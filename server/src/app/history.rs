@@ -3,7 +3,7 @@
 use paraphe_proto::ids::DeviceId;
 use paraphe_proto::time::Timestamp;
 
-use super::Scope;
+use super::{Scope, life};
 use crate::domain::challenge::Challenge;
 use crate::domain::device::State as DeviceState;
 use crate::domain::fault::{self, Result};
@@ -53,6 +53,8 @@ pub struct DeviceView {
     pub frozen_since: Option<Timestamp>,
     /// When it ends with the document behind it.
     pub valid_until: Option<Timestamp>,
+    /// When another phone takes its place.
+    pub replaced_at: Option<Timestamp>,
 }
 
 /// `Device`; a phone that was never confirmed or has ended learns its state and nothing of the person.
@@ -74,6 +76,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
             blocked,
             frozen_since,
             valid_until: None,
+            replaced_at: None,
         });
     }
     let mut blocked = Vec::new();
@@ -89,5 +92,6 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         blocked,
         frozen_since: subject::load(&mut s.rows, phone.subject_id)?.and_then(|person| person.frozen_at),
         valid_until: phone.valid_until,
+        replaced_at: life::replacement_of(s, &phone)?.map(|(_, at)| at),
     })
 }

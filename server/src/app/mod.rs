@@ -12,6 +12,7 @@ pub mod enrolment;
 pub mod evidence;
 pub mod expiry;
 pub mod history;
+pub mod life;
 pub mod lift;
 pub mod operator;
 pub mod own;

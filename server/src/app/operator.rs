@@ -50,6 +50,7 @@ pub fn create(
             channel,
             issued_by: actor,
             signature: None,
+            replaces: false,
         },
     )?;
     Ok((operator, issued))

@@ -4,6 +4,7 @@ use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::oprf::OprfKey;
 
 use super::{Scope, challenge};
+use crate::domain::challenge::Purpose;
 use crate::domain::device::Seen;
 use crate::domain::fault::{self, Fault, Result};
 use crate::store::device;
@@ -51,9 +52,12 @@ pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
     }
     s.require_seen(&phone, cmd.seen)?;
     phone.settle(s.now, &limits);
-    phone.require_active()?;
-    let challenge = challenge::of_device(s, cmd.device_id, cmd.challenge_id)?;
-    challenge.require_open(s.now)?;
+    let challenge = challenge::of_device(s, cmd.device_id, cmd.challenge_id);
+    match &challenge {
+        Ok(asked) if matches!(asked.purpose, Purpose::Resume) => phone.require_suspended()?,
+        _ => phone.require_active()?,
+    }
+    challenge?.require_open(s.now)?;
     let charged = phone
         .attempts
         .clone()

@@ -133,6 +133,12 @@ pub struct Activation {
     /// The clerk's signature; `None` for an operator's phone, and for what was issued before signatures were asked for.
     #[serde(default)]
     pub signature: Option<Signature>,
+    /// Whether its phone takes the place of the one that the person has.
+    #[serde(default)]
+    pub replaces: bool,
+    /// Keyed hash of the code with which the person suspends its phone from afar.
+    #[serde(default)]
+    pub suspension: Option<Bytes<32>>,
     /// Where it is.
     pub state: State,
 }

@@ -114,6 +114,8 @@ pub enum Purpose {
         /// The relying party; `None` for everything.
         relying_party_id: Option<String>,
     },
+    /// The person lets their suspended phone go on.
+    Resume,
     /// A clerk signs an enrolment.
     Enrol {
         /// Who.

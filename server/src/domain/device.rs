@@ -1,7 +1,7 @@
-//! One enrolled phone and its life (protocol.md section 5): `awaiting_confirmation → quarantined → active`; final: `locked`,
-//! `revoked`, `expired`.
+//! One enrolled phone and its life (protocol.md section 5): `awaiting_confirmation → quarantined → active`, `suspended` from the last
+//! two and back to the same; final: `locked`, `revoked`, `replaced`, `expired`.
 //!
-//! Called by `app::activation`, `app::unlock` and `app::answer`. Invariant: a device in a final state holds no OPRF key.
+//! Called by `app::activation`, `app::life`, `app::unlock` and `app::answer`. Invariant: a device in a final state holds no OPRF key.
 
 use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
@@ -24,6 +24,13 @@ pub enum State {
     },
     /// May approve.
     Active,
+    /// Answers nothing but the question whether it may go on.
+    Suspended {
+        /// When.
+        at: Timestamp,
+        /// What it goes back to.
+        before: Before,
+    },
     /// Final: too many wrong PINs.
     Locked {
         /// When.
@@ -34,11 +41,28 @@ pub enum State {
         /// When.
         at: Timestamp,
     },
+    /// Final: another phone took its place.
+    Replaced {
+        /// When.
+        at: Timestamp,
+    },
     /// Final: the identity document behind it is no longer valid.
     Expired {
         /// When.
         at: Timestamp,
     },
+}
+
+/// What a suspended phone was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Before {
+    /// See [`State::Quarantined`].
+    Quarantined {
+        /// End of the quarantine.
+        until: Timestamp,
+    },
+    /// See [`State::Active`].
+    Active,
 }
 
 impl State {
@@ -48,8 +72,10 @@ impl State {
             Self::AwaitingConfirmation => "awaiting_confirmation",
             Self::Quarantined { .. } => "quarantined",
             Self::Active => "active",
+            Self::Suspended { .. } => "suspended",
             Self::Locked { .. } => "locked",
             Self::Revoked { .. } => "revoked",
+            Self::Replaced { .. } => "replaced",
             Self::Expired { .. } => "expired",
         }
     }
@@ -129,6 +155,12 @@ pub struct Device {
     /// before this was kept.
     #[serde(default)]
     pub valid_until: Option<Timestamp>,
+    /// Keyed hash of the code with which its owner suspends it from afar; `None` for a staff phone and in rows of before there was one.
+    #[serde(default)]
+    pub suspension: Option<Bytes<32>>,
+    /// The phone whose place it takes when its quarantine is over.
+    #[serde(default)]
+    pub replaces: Option<DeviceId>,
     /// The phone has seen later evaluations than the store knew: it approves nothing any more.
     #[serde(default)]
     pub rollback_noticed: bool,
@@ -138,32 +170,54 @@ pub struct Device {
 
 impl Device {
     /// Moves on what time alone moves: the lock after an uncredited last attempt, the end of the document, the end of a quarantine. `true`
-    /// if it moved.
+    /// if it moved. A phone that takes another's place waits for [`Device::take_over`] instead.
     pub fn settle(&mut self, now: Timestamp, limits: &Limits) -> bool {
+        if !self.is_confirmed() {
+            return false;
+        }
         let over = |at: Option<Timestamp>| at.is_some_and(|at| now >= at);
-        match self.state {
-            State::Active if over(self.attempts.locks_at(limits)) => self.end(State::Locked { at: now }),
-            State::Quarantined { .. } | State::Active if over(self.valid_until) => {
-                self.end(State::Expired { at: now });
-            }
-            State::Quarantined { until } if now >= until => self.state = State::Active,
-            _ => return false,
+        if over(self.attempts.locks_at(limits)) {
+            self.end(State::Locked { at: now });
+        } else if over(self.valid_until) {
+            self.end(State::Expired { at: now });
+        } else if self.replaces.is_none() && over(self.quarantine()) {
+            self.state = State::Active;
+        } else {
+            return false;
         }
         true
     }
 
     /// Notes when `settle` has something to do next; before every write.
     pub fn schedule(&mut self, limits: &Limits) {
-        let next = match self.state {
+        let next = [
+            self.quarantine(),
+            self.attempts.locks_at(limits),
+            self.valid_until,
+        ];
+        self.due_at = match self.is_confirmed() {
+            true => next.into_iter().flatten().min(),
+            false => None,
+        };
+    }
+
+    fn quarantine(&self) -> Option<Timestamp> {
+        match self.state {
             State::Quarantined { until } => Some(until),
-            State::Active => self.attempts.locks_at(limits),
             _ => None,
+        }
+    }
+
+    /// The quarantine of a phone that takes another's place is over: it counts from here. The other one, which must end now.
+    pub fn take_over(&mut self, now: Timestamp) -> Option<DeviceId> {
+        let waited = match self.state {
+            State::Quarantined { until } => now >= until,
+            State::Active => true,
+            _ => false,
         };
-        let ends = match self.state {
-            State::Quarantined { .. } | State::Active => self.valid_until,
-            _ => None,
-        };
-        self.due_at = [next, ends].into_iter().flatten().min();
+        let replaced = self.replaces.take_if(|_| waited)?;
+        self.state = State::Active;
+        Some(replaced)
     }
 
     /// The six digits were right, or the channel needs none.
@@ -191,19 +245,89 @@ impl Device {
         self.end(State::Revoked { at: now });
     }
 
+    /// Another phone took its place.
+    pub fn replace(&mut self, now: Timestamp) {
+        self.end(State::Replaced { at: now });
+    }
+
+    /// From here on it answers nothing; attempts and quarantine go on.
+    ///
+    /// # Errors
+    /// `device.not_active`, `device.locked`, `device.expired`, also where it is suspended already.
+    pub fn suspend(&mut self, now: Timestamp) -> Result<()> {
+        let before = match self.state {
+            State::Quarantined { until } => Before::Quarantined { until },
+            State::Active => Before::Active,
+            _ => return self.require_may_refuse(),
+        };
+        self.state = State::Suspended { at: now, before };
+        Ok(())
+    }
+
+    /// Its owner says, with PIN, that it may go on.
+    ///
+    /// # Errors
+    /// `device.not_suspended`.
+    pub fn resume(&mut self) -> Result<()> {
+        let State::Suspended { before, .. } = self.state else {
+            return fault::DEVICE_NOT_SUSPENDED.broken();
+        };
+        self.state = match before {
+            Before::Quarantined { until } => State::Quarantined { until },
+            Before::Active => State::Active,
+        };
+        Ok(())
+    }
+
+    /// The phone may ask to go on.
+    ///
+    /// # Errors
+    /// `device.not_suspended`, `device.rollback_noticed`.
+    pub fn require_suspended(&self) -> Result<()> {
+        match self.state {
+            State::Suspended { .. } if self.rollback_noticed => fault::ROLLBACK_NOTICED.broken(),
+            State::Suspended { .. } => Ok(()),
+            State::AwaitingConfirmation | State::Quarantined { .. } | State::Active => {
+                fault::DEVICE_NOT_SUSPENDED.broken()
+            }
+            _ => self.require_active(),
+        }
+    }
+
+    /// A suspended phone may still see the question whether it may go on.
+    ///
+    /// # Errors
+    /// `device.*`.
+    pub fn require_may_wait(&self) -> Result<()> {
+        match self.state {
+            State::Suspended { .. } => self.require_suspended(),
+            _ => self.require_may_refuse(),
+        }
+    }
+
+    /// Whether it was confirmed and has not ended.
+    pub fn is_confirmed(&self) -> bool {
+        matches!(
+            self.state,
+            State::Quarantined { .. } | State::Active | State::Suspended { .. }
+        )
+    }
+
     fn end(&mut self, state: State) {
         self.state = state;
         self.oprf_key = None;
     }
 
     /// # Errors
-    /// `device.locked`, `device.expired`, `device.not_active` or `device.rollback_noticed`.
+    /// `device.locked`, `.expired`, `.suspended`, `.replaced`, `.not_active` or `.rollback_noticed`.
     pub fn require_active(&self) -> Result<()> {
         match self.state {
             State::Active if self.rollback_noticed => fault::ROLLBACK_NOTICED.broken(),
             State::Active => Ok(()),
             State::Locked { .. } => fault::DEVICE_LOCKED.broken(),
             State::Expired { .. } => fault::DEVICE_EXPIRED.broken(),
+            State::Suspended { .. } => fault::DEVICE_SUSPENDED.broken(),
+            State::Replaced { .. } => fault::DEVICE_REPLACED.broken(),
             State::AwaitingConfirmation | State::Quarantined { .. } | State::Revoked { .. } => {
                 fault::DEVICE_NOT_ACTIVE.broken()
             }
@@ -221,116 +345,12 @@ impl Device {
         }
     }
 
-    /// Whether the phone still counts as the person's phone.
+    /// Whether the phone still counts as the person's phone, or soon will.
     pub fn is_alive(&self) -> bool {
-        matches!(
-            self.state,
-            State::AwaitingConfirmation | State::Quarantined { .. } | State::Active
-        )
+        self.state == State::AwaitingConfirmation || self.is_confirmed()
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use paraphe_proto::ids::ChallengeId;
-
-    const LIMITS: Limits = Limits {
-        wait_after_3_s: 60,
-        wait_after_4_s: 900,
-        max_failures: 5,
-        rolling_failures: 20,
-        rolling_window_s: 30 * 86_400,
-    };
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_secs(seconds)
-    }
-
-    fn device() -> Device {
-        Device {
-            id: DeviceId::from_bytes([1; 16]),
-            subject_id: SubjectId::from_bytes([2; 16]),
-            state: State::AwaitingConfirmation,
-            epoch: 1,
-            acr: Acr::Eidas2,
-            key_storage: KeyStorage::Unattested,
-            possession_key: Bytes([4; 65]),
-            approval_key: Bytes([4; 65]),
-            oprf_key: Some(Secret::new([7; 32])),
-            attempts: Attempts::default(),
-            wrong_codes: 0,
-            activation: String::new(),
-            activation_id: None,
-            created_at: at(0),
-            valid_until: None,
-            rollback_noticed: false,
-            due_at: None,
-        }
-    }
-
-    #[test]
-    fn quarantine_ends_by_itself_and_only_refuses_until_then() {
-        let mut device = device();
-        assert!(device.require_may_refuse().is_err());
-        device.confirm(at(0), 100).unwrap();
-        assert!(device.confirm(at(0), 100).is_err());
-        assert!(device.require_may_refuse().is_ok());
-        assert!(device.require_active().is_err());
-        assert!(!device.settle(at(99), &LIMITS));
-        assert!(device.settle(at(100), &LIMITS));
-        assert!(device.require_active().is_ok());
-    }
-
-    #[test]
-    fn an_uncredited_last_attempt_locks_and_destroys_the_key() {
-        let mut device = device();
-        device.confirm(at(0), 0).unwrap();
-        let mut now = 0;
-        for n in 0..5u8 {
-            now += 1_000;
-            let charged =
-                device
-                    .attempts
-                    .clone()
-                    .charge(at(now), ChallengeId::from_bytes([n; 16]), [n; 32], &LIMITS);
-            device.attempts = charged.unwrap().attempts;
-        }
-        assert!(!device.settle(at(now + 59), &LIMITS));
-        assert!(device.settle(at(now + 60), &LIMITS));
-        assert_eq!(device.require_active().err().unwrap().code(), "device.locked");
-        assert!(device.oprf_key.is_none());
-    }
-
-    #[test]
-    fn a_phone_ends_with_the_document_also_in_quarantine_and_loses_its_key() {
-        for quarantine_s in [0, 5_000] {
-            let mut device = device();
-            device.valid_until = Some(at(1_000));
-            device.confirm(at(0), quarantine_s).unwrap();
-            device.schedule(&LIMITS);
-            assert_eq!(device.due_at, Some(at(1_000)));
-            assert!(!device.settle(at(999), &LIMITS));
-            assert!(device.settle(at(1_000), &LIMITS));
-            assert_eq!(device.state, State::Expired { at: at(1_000) });
-            assert_eq!(device.require_active().err().unwrap().code(), "device.expired");
-            assert_eq!(
-                device.require_may_refuse().err().unwrap().code(),
-                "device.expired"
-            );
-            assert!(device.oprf_key.is_none() && !device.is_alive());
-            device.schedule(&LIMITS);
-            assert_eq!(device.due_at, None);
-        }
-    }
-
-    #[test]
-    fn a_phone_is_not_confirmed_for_a_document_that_ended_meanwhile() {
-        let mut device = device();
-        device.valid_until = Some(at(1_000));
-        let refused = device.confirm(at(1_000), 0).err().unwrap();
-        assert_eq!(refused.code(), "document.expired");
-        assert_eq!(device.state, State::AwaitingConfirmation);
-    }
-}
+mod tests;

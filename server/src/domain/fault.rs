@@ -65,6 +65,10 @@ rules! {
     ROLLBACK_NOTICED = "device.rollback_noticed", Precondition, "The phone has seen later evaluations than the store knows; the operator has been alarmed.";
     DEVICE_NOT_ACTIVE = "device.not_active", Precondition, "This phone is not active; it may only refuse.";
     DEVICE_EXPIRED = "device.expired", Precondition, "The identity document behind this phone is no longer valid: enrol again with a valid one.";
+    DEVICE_SUSPENDED = "device.suspended", Precondition, "This phone is suspended: resume it with the PIN.";
+    DEVICE_NOT_SUSPENDED = "device.not_suspended", Precondition, "This phone is not suspended.";
+    DEVICE_REPLACED = "device.replaced", Precondition, "Another phone has taken the place of this one.";
+    DEVICE_NO_REPLACEMENT = "device.no_replacement", Precondition, "No other phone is about to take the place of this one.";
     DEVICE_LOCKED = "device.locked", Precondition, "This phone is locked after too many wrong PINs: a new identity check is needed.";
     DEVICE_LAST_TRY = "device.last_try_made", Precondition, "The last PIN attempt was made; the phone locks unless that attempt is approved in time.";
     DEVICE_WAIT = "device.wait", Exhausted, "Too many wrong PINs: wait before the next attempt.";
@@ -103,7 +107,10 @@ rules! {
     PROOFING_REFUSED = "proofing.refused", Precondition, "The provider's statement does not stand for this case.";
     DOCUMENT_EXPIRED = "document.expired", Precondition, "The document has expired: ask for a valid one.";
     CHECKS_MISSING = "evidence.checks_missing", Invalid, "The channel asks for checks that were not recorded.";
-    ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has an active phone: ask your supervisor.";
+    SUSPENSION_REFUSED = "suspension.refused", Precondition, "No phone of that person has that suspension code.";
+    REPLACEMENT_LEVEL = "replacement.level", Precondition, "A phone is replaced only through a channel of the same level or above.";
+    NOTHING_TO_REVOKE = "subject.no_phone", NotFound, "That person has no phone, or is not known.";
+    ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has a phone already: say that the new one replaces it, if that is what they want.";
     ACTIVATION_NOT_FOUND = "activation.not_found", NotFound, "There is no such activation, or its secret was not proven.";
     ACTIVATION_EXPIRED = "activation.expired", Precondition, "The activation has expired: issue a new one.";
     ACTIVATION_USED = "activation.used", Precondition, "The activation has been used already: issue a new one.";

@@ -9,7 +9,7 @@ mod proofing;
 pub use file::{KeysError, read_master_key, read_public_key, write_new};
 pub use proofing::ProofingKeys;
 
-use paraphe_proto::ids::{PairwiseSubject, SubjectId};
+use paraphe_proto::ids::{ActivationId, PairwiseSubject, SubjectId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
 use paraphe_proto::keys::{Signer, SoftwareKey};
@@ -110,6 +110,14 @@ impl IssuerKeys {
     pub fn lookup_hash(&self, lookup_text: &str) -> [u8; 32] {
         Transcript::new("paraphe/v1/lookup")
             .field(lookup_text.as_bytes())
+            .hmac(self.lookup.as_slice())
+    }
+
+    /// What is kept of a suspension code, which is drawn for one activation.
+    pub fn suspension_hash(&self, activation_id: &ActivationId, digits: &str) -> [u8; 32] {
+        Transcript::new("paraphe/v1/suspension")
+            .field(activation_id.as_bytes())
+            .field(digits.as_bytes())
             .hmac(self.lookup.as_slice())
     }
 

@@ -15,11 +15,14 @@ use tonic::{Request, Response, Status};
 
 use super::proof::{self, Bound, Proven};
 use super::{Shared, decode, encode, status, watch};
+use crate::app;
 use crate::app::unlock::UnlockCommand;
 use crate::app::{activation, answer, challenge, enrolment, history, lift, unlock};
 use crate::domain::challenge::Challenge;
 use crate::domain::fault::{self, Fault};
 use crate::store::meta;
+
+mod life;
 
 /// The service.
 pub struct CompanionService(pub Arc<Shared>);
@@ -197,6 +200,10 @@ impl Companion for CompanionService {
             .map_err(|error| statement_refused("activation", error))?;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::finish(s, id, &outer, &inner);
         let finished = self.0.write("finish_activation", now, verb).await?;
+        finished
+            .ended
+            .into_iter()
+            .for_each(|ended| self.0.wake(&Arc::new(ended)));
         Ok(Response::new(v1::FinishActivationResponse {
             sas_nonce: finished.sas_nonce.to_vec(),
             confirmation_required: finished.confirmation_required,
@@ -228,6 +235,7 @@ impl Companion for CompanionService {
             blocked: blocked.collect(),
             frozen_since: view.frozen_since.map_or(0, Timestamp::as_secs),
             valid_until: view.valid_until.map_or(0, Timestamp::as_secs),
+            replaced_at: view.replaced_at.map_or(0, Timestamp::as_secs),
         }))
     }
 
@@ -336,6 +344,27 @@ impl Companion for CompanionService {
         let challenge_id = raised.id.to_string();
         self.0.wake(&Arc::new(raised));
         Ok(Response::new(v1::LiftResponse { challenge_id }))
+    }
+
+    async fn suspend(&self, request: Request<SignedRequest>) -> Result<Response<v1::MovedResponse>, Status> {
+        let named = ("suspend", method!("Suspend"));
+        self.moved::<v1::SuspendBody>(request, named, app::life::suspend_own)
+            .await
+    }
+
+    async fn resume(&self, request: Request<SignedRequest>) -> Result<Response<v1::ResumeResponse>, Status> {
+        self.resuming(request, method!("Resume")).await
+    }
+
+    async fn revoke(&self, request: Request<SignedRequest>) -> Result<Response<v1::MovedResponse>, Status> {
+        let named = ("revoke", method!("Revoke"));
+        self.moved::<v1::RevokeBody>(request, named, app::life::revoke_own)
+            .await
+    }
+
+    async fn veto(&self, request: Request<SignedRequest>) -> Result<Response<v1::MovedResponse>, Status> {
+        let named = ("veto", method!("Veto"));
+        self.moved::<v1::VetoBody>(request, named, app::life::veto).await
     }
 
     async fn history(

@@ -35,6 +35,50 @@ pub fn subject(text: &str) -> Result<paraphe_proto::ids::PairwiseSubject> {
         .map_err(|_| fault::SUBJECT_NOT_FOUND.fault().on("subject"))
 }
 
+/// A civil identity.
+///
+/// # Errors
+/// `field.invalid` with the field.
+pub fn identity(identity: Option<v1::PivotIdentity>) -> Result<PivotIdentity> {
+    let identity = identity.ok_or_else(|| Fault::field("identity", "It must say who the person is."))?;
+    PivotIdentity::parse(
+        &identity.family_name,
+        &identity.given_names,
+        &identity.birth_date,
+        &identity.birthplace,
+    )
+    .map_err(|error| Fault::field(format!("identity.{}", error.field()), error.to_string()))
+}
+
+/// The ten digits of a suspension code.
+///
+/// # Errors
+/// `field.invalid`.
+pub fn suspension_code(text: &str) -> Result<String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, '-' | ' ')).collect();
+    if digits.len() == 10 && digits.bytes().all(|b| b.is_ascii_digit()) {
+        Ok(digits)
+    } else {
+        Err(Fault::field("suspension_code", "It must be ten digits."))
+    }
+}
+
+/// Why an operator does something, for the audit trail.
+///
+/// # Errors
+/// `field.invalid`.
+pub fn reason(text: &str) -> Result<String> {
+    let length = text.chars().count();
+    if (1..=200).contains(&length) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err(Fault::field(
+            "reason",
+            "It must be 1 to 200 characters without control characters.",
+        ))
+    }
+}
+
 /// How a backend names a person.
 ///
 /// # Errors
@@ -42,14 +86,7 @@ pub fn subject(text: &str) -> Result<paraphe_proto::ids::PairwiseSubject> {
 pub fn person(person: Option<v1::check_request::Person>) -> Result<Person> {
     match person {
         Some(v1::check_request::Person::Subject(text)) => Ok(Person::Subject(subject(&text)?)),
-        Some(v1::check_request::Person::Identity(identity)) => PivotIdentity::parse(
-            &identity.family_name,
-            &identity.given_names,
-            &identity.birth_date,
-            &identity.birthplace,
-        )
-        .map(Person::Identity)
-        .map_err(|error| Fault::field(format!("identity.{}", error.field()), error.to_string())),
+        Some(v1::check_request::Person::Identity(named)) => identity(Some(named)).map(Person::Identity),
         None => Err(Fault::field(
             "person",
             "Name the person by `subject` or by `identity`.",

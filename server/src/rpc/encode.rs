@@ -96,6 +96,8 @@ pub fn device_state(state: DeviceState) -> v1::DeviceState {
         DeviceState::Active => v1::DeviceState::Active,
         DeviceState::Locked { .. } => v1::DeviceState::Locked,
         DeviceState::Revoked { .. } => v1::DeviceState::Revoked,
+        DeviceState::Suspended { .. } => v1::DeviceState::Suspended,
+        DeviceState::Replaced { .. } => v1::DeviceState::Replaced,
         DeviceState::Expired { .. } => v1::DeviceState::Expired,
     }
 }
@@ -121,6 +123,15 @@ pub fn issued(issued: Issued, asked: Option<&Challenge>) -> v1::IssueActivationR
             .and_then(|asked| asked.match_code.clone())
             .unwrap_or_default(),
         sign_until: asked.map_or(0, |asked| asked.expires_at.as_secs()),
+        suspension_code: issued.suspension_code.unwrap_or_default(),
+    }
+}
+
+/// State of a device, for operators.
+pub fn device_state_name(state: DeviceState) -> v1::DeviceStateName {
+    v1::DeviceStateName {
+        state: state.as_str().to_owned(),
+        quarantined_until: quarantined_until(state),
     }
 }
 
@@ -131,10 +142,7 @@ pub fn activation(view: &View) -> v1::Activation {
         state: view.state.to_owned(),
         tries_left: view.tries_left,
         expires_at: view.expires_at.as_secs(),
-        device: view.device.map(|state| v1::DeviceStateName {
-            state: state.as_str().to_owned(),
-            quarantined_until: quarantined_until(state),
-        }),
+        device: view.device.map(device_state_name),
     }
 }
 

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Shared, caller, decode, encode};
 use crate::app::evidence::RecordCommand;
-use crate::app::{activation, case};
+use crate::app::{activation, case, life};
 use crate::domain::fault::Fault;
 use crate::domain::operator::OperatorRole;
 
@@ -90,7 +90,8 @@ impl Enrolment for EnrolmentService {
         let clerk = caller::operator(&request)?.0;
         let wire = request.into_inner();
         let (now, id, actor) = (self.0.now()?, case_id(&wire.case_id)?, clerk.id.to_string());
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, &clerk, id);
+        let replaces = wire.replaces;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, &clerk, id, replaces);
         let (issued, asked) = self
             .0
             .operate("issue_activation", actor, wire.case_id, now, verb)
@@ -130,10 +131,58 @@ impl Enrolment for EnrolmentService {
             .0
             .operate("confirm_activation", actor, wire.activation_id, now, verb)
             .await?;
+        let reply = encode::activation(&view);
+        view.ended
+            .into_iter()
+            .for_each(|ended| self.0.wake(&Arc::new(ended)));
         match view.refused {
             Some(fault) => Err(fault.into()),
-            None => Ok(Response::new(encode::activation(&view))),
+            None => Ok(Response::new(reply)),
         }
+    }
+
+    async fn suspend_device(
+        &self,
+        request: Request<v1::SuspendDeviceRequest>,
+    ) -> Result<Response<v1::DeviceStateName>, Status> {
+        let actor = caller::operator(&request)?.0.id.to_string();
+        let wire = request.into_inner();
+        let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
+        let code = decode::suspension_code(&wire.suspension_code)?;
+        let by = actor.clone();
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| life::suspend_by_code(s, &by, &identity, &code);
+        let moved = self
+            .0
+            .operate("suspend_device", actor, String::new(), now, verb)
+            .await?;
+        let state = encode::device_state_name(moved.state);
+        moved
+            .ended
+            .into_iter()
+            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        Ok(Response::new(state))
+    }
+
+    async fn revoke_device(
+        &self,
+        request: Request<v1::RevokeDeviceRequest>,
+    ) -> Result<Response<v1::RevokeDeviceResponse>, Status> {
+        let actor = caller::operator(&request)?.0.id.to_string();
+        let wire = request.into_inner();
+        let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
+        let reason = decode::reason(&wire.reason)?;
+        let by = actor.clone();
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| life::revoke(s, &by, &identity, &reason);
+        let moved = self
+            .0
+            .operate("revoke_device", actor, String::new(), now, verb)
+            .await?;
+        let revoked = u32::try_from(moved.len()).unwrap_or(u32::MAX);
+        moved
+            .into_iter()
+            .flat_map(|moved| moved.ended)
+            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        Ok(Response::new(v1::RevokeDeviceResponse { revoked }))
     }
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<Case>, Status> {

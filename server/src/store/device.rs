@@ -32,7 +32,7 @@ pub fn alive_of_subject(
     subject_id: SubjectId,
 ) -> Result<Vec<Stored<Device>>, StoreError> {
     rows.select(
-        "subject_id = $1 AND state IN ('awaiting_confirmation', 'quarantined', 'active')",
+        "subject_id = $1 AND state IN ('awaiting_confirmation', 'quarantined', 'active', 'suspended')",
         &[subject_id.to_string().into()],
     )
 }

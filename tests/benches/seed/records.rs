@@ -143,6 +143,8 @@ pub fn activation(
         mac_key: Secret::new(random()),
         wrong_digits: 0,
         acr: Some(Acr::Eidas2),
+        replaces: false,
+        suspension: None,
         signature: Some(Signature {
             challenge_id: ChallengeId::random(&mut OsRng),
             salt: Bytes(random()),
@@ -176,6 +178,8 @@ pub fn device(person: &Person, activation_id: ActivationId, signed: &Statements)
         activation_id: Some(activation_id),
         created_at: person.at,
         valid_until: None,
+        suspension: None,
+        replaces: None,
         rollback_noticed: false,
         due_at: None,
     }

@@ -11,6 +11,7 @@ use clap::Subcommand;
 use paraphe_companion::{Phone, Server};
 use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
 
+use self::views::{MovedView, ResumingView};
 use crate::channel;
 use crate::context::Context;
 use crate::error::Result;
@@ -58,6 +59,18 @@ enum Command {
         /// Relying party id; nothing for everything
         relying_party: Option<RelyingPartyId>,
     },
+    /// Stop this phone; nothing but the PIN lets it go on
+    Suspend,
+    /// Ask that this suspended phone may go on; approve the challenge that follows
+    Resume,
+    /// Give this phone up for good
+    Revoke {
+        /// Say that you mean it
+        #[arg(long, required = true)]
+        for_good: bool,
+    },
+    /// Stop the phone that is about to take the place of this one
+    Veto,
     /// Write what this phone signed for a challenge, and the challenge, into files
     Statements(answer::StatementsArgs),
 }
@@ -110,5 +123,21 @@ async fn online(ready: &Ready, context: &Context, command: Command) -> Result<()
         Command::Report(args) => answer::report(context, ready, args).await,
         Command::History => look::history(context, ready).await,
         Command::Lift { relying_party } => look::lift(context, ready, relying_party.as_ref()).await,
+        Command::Suspend => {
+            let state = ready.phone.suspend(&ready.server).await?;
+            context.output.show(&MovedView { state })
+        }
+        Command::Resume => {
+            let challenge_id = ready.phone.resume(&ready.server).await?.to_string();
+            context.output.show(&ResumingView { challenge_id })
+        }
+        Command::Revoke { .. } => {
+            let state = ready.phone.revoke(&ready.server).await?;
+            context.output.show(&MovedView { state })
+        }
+        Command::Veto => {
+            let state = ready.phone.veto(&ready.server).await?;
+            context.output.show(&MovedView { state })
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What `paraphe phone` prints.
 
-use paraphe_companion::{Device, Phone, Receipt, Shown};
+use paraphe_companion::{Device, DeviceState, Phone, Receipt, Shown};
 use paraphe_proto::statements::Display;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::HistoryEntry;
@@ -53,6 +53,10 @@ impl View for StatusView {
             0 => String::new(),
             seconds => format!("{seconds} s"),
         };
+        let replaced = match self.device.replaced_at {
+            Some(at) => format!("{}; not you? paraphe phone veto", time_text(at)),
+            None => String::new(),
+        };
         let blocked: Vec<String> = self
             .device
             .blocked
@@ -68,6 +72,7 @@ impl View for StatusView {
             ("blocked", blocked.join(", ")),
             ("frozen since", time(self.device.frozen_since)),
             ("valid until", time(self.device.valid_until)),
+            ("replaced at", replaced),
         ])
     }
 }
@@ -160,6 +165,39 @@ impl View for LiftedView {
     fn text(&self) -> String {
         format!(
             "Approve {0} to lift: paraphe phone approve {0}\n",
+            self.challenge_id
+        )
+    }
+}
+
+/// A phone that moved.
+#[derive(Serialize)]
+pub struct MovedView {
+    /// Where it is now.
+    pub state: DeviceState,
+}
+
+impl View for MovedView {
+    fn text(&self) -> String {
+        let next = match self.state {
+            DeviceState::Suspended => " It goes on with the PIN: paraphe phone resume",
+            _ => "",
+        };
+        format!("The phone is {}.{next}\n", self.state)
+    }
+}
+
+/// A challenge that lets a suspended phone go on, once approved.
+#[derive(Serialize)]
+pub struct ResumingView {
+    /// chl_…
+    pub challenge_id: String,
+}
+
+impl View for ResumingView {
+    fn text(&self) -> String {
+        format!(
+            "Approve {0} to go on: paraphe phone approve {0}\n",
             self.challenge_id
         )
     }

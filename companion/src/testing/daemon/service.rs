@@ -10,7 +10,7 @@ use paraphe_proto::oprf::BlindedElement;
 use paraphe_proto::statements::{EvaluationContext, Refusal, RefusalDecision, verify_activation};
 use paraphe_proto::v1::companion_event::Event;
 use paraphe_proto::v1::companion_server::Companion;
-use paraphe_proto::v1::*;
+use paraphe_proto::v1::{self, *};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -203,6 +203,34 @@ impl Companion for Daemon {
         assert_eq!(body.relying_party_id, "courses");
         let challenge_id = ChallengeId::random(&mut rng()).to_string();
         world.reply("Lift", LiftResponse { challenge_id })
+    }
+
+    async fn suspend(&self, request: Request<SignedRequest>) -> Result<Response<MovedResponse>, Status> {
+        let mut world = self.world();
+        world.open::<SuspendBody>("Suspend", request, |_| None)?;
+        let state = v1::DeviceState::Suspended.into();
+        world.reply("Suspend", MovedResponse { state })
+    }
+
+    async fn resume(&self, request: Request<SignedRequest>) -> Result<Response<ResumeResponse>, Status> {
+        let mut world = self.world();
+        world.open::<ResumeBody>("Resume", request, |_| None)?;
+        let challenge_id = ChallengeId::random(&mut rng()).to_string();
+        world.reply("Resume", ResumeResponse { challenge_id })
+    }
+
+    async fn revoke(&self, request: Request<SignedRequest>) -> Result<Response<MovedResponse>, Status> {
+        let mut world = self.world();
+        world.open::<RevokeBody>("Revoke", request, |_| None)?;
+        let state = v1::DeviceState::Revoked.into();
+        world.reply("Revoke", MovedResponse { state })
+    }
+
+    async fn veto(&self, request: Request<SignedRequest>) -> Result<Response<MovedResponse>, Status> {
+        let mut world = self.world();
+        world.open::<VetoBody>("Veto", request, |_| None)?;
+        let state = v1::DeviceState::Revoked.into();
+        world.reply("Veto", MovedResponse { state })
     }
 
     async fn history(&self, request: Request<SignedRequest>) -> Result<Response<HistoryResponse>, Status> {

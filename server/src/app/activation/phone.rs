@@ -13,6 +13,7 @@ use super::{FIRST_EPOCH, accept, load, profile_named, require_issuer_trusted};
 use crate::app::{Scope, case};
 use crate::domain::activation::{Activation, Evaluated, Offered, State};
 use crate::domain::attempts::Attempts;
+use crate::domain::challenge::Challenge;
 use crate::domain::device::{Device, KeyStorage, State as DeviceState};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
@@ -109,6 +110,8 @@ pub struct Finished {
     pub sas_nonce: [u8; 32],
     /// Whether the six digits must be typed.
     pub confirmation_required: bool,
+    /// Challenges that ended with the phone whose place was taken: their watchers are woken.
+    pub ended: Vec<Challenge>,
 }
 
 /// `FinishActivation`: the device comes into being. Repeating it with the same keys answers alike.
@@ -131,6 +134,7 @@ pub fn finish(
         return Ok(Finished {
             sas_nonce,
             confirmation_required: required,
+            ended: Vec::new(),
         });
     }
     let State::Begun { offered, evaluated } = std::mem::replace(&mut found.state, State::Revoked) else {
@@ -145,6 +149,7 @@ pub fn finish(
     let digits = digits_of(s, claims, &offer_sha256, &sas_nonce);
     let (device_id, possession_key) = (offered.device_id, offered.possession_key);
     let mut phone = new_device(s, &found, offered, evaluated, claims, outer)?;
+    let mut ended = Vec::new();
     found.state = if required {
         let sas_nonce = Secret::new(sas_nonce);
         State::AwaitingConfirmation {
@@ -155,7 +160,7 @@ pub fn finish(
             sas: digits,
         }
     } else {
-        accept(s, &found, &mut phone)?;
+        ended = accept(s, &found, &mut phone)?;
         State::Confirmed {
             device_id,
             possession_key,
@@ -170,6 +175,7 @@ pub fn finish(
     Ok(Finished {
         sas_nonce,
         confirmation_required: required,
+        ended,
     })
 }
 
@@ -251,6 +257,8 @@ fn new_device(
         activation_id: Some(found.id),
         created_at: s.now,
         valid_until: case::valid_until(s, found.case_id)?,
+        suspension: found.suspension,
+        replaces: None,
         rollback_noticed: false,
         due_at: None,
     })

@@ -273,6 +273,7 @@ fn the_sample_catalogue_and_the_daemons_own_actions_are_good() {
         "paraphe.lift",
         "paraphe.lift_everything",
         "paraphe.login",
+        "paraphe.resume",
     ];
     assert_eq!(ids, expected);
     for action in catalogue.actions() {

@@ -84,7 +84,7 @@ impl Pending {
             let phone = store::device::load(&mut s.rows, device_id)?;
             phone
                 .ok_or_else(|| fault::UNAUTHENTICATED.fault())?
-                .require_may_refuse()?;
+                .require_may_wait()?;
             challenge::pending(s, device_id)
         };
         self.shared.read("watch", now, load).await

@@ -1,0 +1,310 @@
+//! What happens to an enrolled phone besides answering: suspended, resumed, revoked, replaced (protocol.md section 5).
+//!
+//! Invariant: nothing but an approval with PIN lets a suspended phone go on; support can end, never restore. A phone is replaced only
+//! when the quarantine of the new one is over, and until then the old one may veto it.
+
+use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
+use paraphe_proto::time::Timestamp;
+use subtle::ConstantTimeEq;
+
+use super::own::{Own, raise_own};
+use super::quota::{Quota, require_quota};
+use super::{Scope, challenge, pairwise};
+use crate::domain::challenge::{Challenge, Purpose, State};
+use crate::domain::device::{Before, Device, State as DeviceState};
+use crate::domain::fault::{self, Result};
+use crate::domain::identity::PivotIdentity;
+use crate::domain::level::Acr;
+use crate::domain::relying_party::DAEMON;
+use crate::store;
+use crate::store::device;
+use crate::store::record::Stored;
+
+/// Action of the built-in catalogue.
+const RESUME: &str = "paraphe.resume";
+/// Digits of a suspension code.
+const CODE_DIGITS: u32 = 10;
+
+/// A phone that moved, and the challenges that ended with it.
+pub struct Moved {
+    /// Where it is now.
+    pub state: DeviceState,
+    /// Their watchers are woken.
+    pub ended: Vec<Challenge>,
+}
+
+/// Draws the suspension code of an activation: ten digits; and what is kept of it.
+pub fn draw_code(s: &Scope<'_, '_>, id: &ActivationId) -> (String, [u8; 32]) {
+    let number = u64::from_be_bytes(s.random()) % 10_u64.pow(CODE_DIGITS);
+    let digits = format!("{number:010}");
+    let hash = s.facts.keys.suspension_hash(id, &digits);
+    let (head, tail) = digits.split_at(5);
+    (format!("{head}-{tail}"), hash)
+}
+
+/// `Companion.Suspend`: the phone's holder stops it; no PIN is needed, as for a refusal.
+///
+/// # Errors
+/// `device.*`.
+pub fn suspend_own(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Moved> {
+    let phone = own_phone(s, id)?;
+    suspend(s, phone, &id.to_string(), "own_phone")
+}
+
+/// `Enrolment.SuspendDevice`: the person has told their suspension code.
+///
+/// # Errors
+/// `suspension.refused`, alike for an unknown person, one without a phone, and a wrong code.
+pub fn suspend_by_code(
+    s: &mut Scope<'_, '_>,
+    actor: &str,
+    identity: &PivotIdentity,
+    code: &str,
+) -> Result<Moved> {
+    let limits = s.facts.attempt_limits();
+    for person in pairwise::of_identity(s, identity)? {
+        for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
+            phone.settle(s.now, &limits);
+            if phone.is_confirmed() && has_code(s, &phone, code) {
+                return match phone.state {
+                    DeviceState::Suspended { .. } => Ok(Moved {
+                        state: phone.state,
+                        ended: Vec::new(),
+                    }),
+                    _ => suspend(s, phone, actor, "suspension_code"),
+                };
+            }
+        }
+    }
+    fault::SUSPENSION_REFUSED.broken()
+}
+
+fn has_code(s: &Scope<'_, '_>, phone: &Device, digits: &str) -> bool {
+    let (Some(known), Some(id)) = (&phone.suspension, &phone.activation_id) else {
+        return false;
+    };
+    let given = s.facts.keys.suspension_hash(id, digits);
+    known.0.ct_eq(&given).into()
+}
+
+fn suspend(s: &mut Scope<'_, '_>, mut phone: Stored<Device>, actor: &str, why: &str) -> Result<Moved> {
+    phone.suspend(s.now)?;
+    keep(s, phone, actor, "suspend_device", why)
+}
+
+/// Writes a phone that moved; what it could still have answered ends.
+fn keep(
+    s: &mut Scope<'_, '_>,
+    mut phone: Stored<Device>,
+    actor: &str,
+    verb: &str,
+    why: &str,
+) -> Result<Moved> {
+    s.save_device(&mut phone)?;
+    s.audit(actor, verb, phone.id, why)?;
+    Ok(Moved {
+        state: phone.state,
+        ended: end_pending(s, phone.id)?,
+    })
+}
+
+/// Ends what waits for a phone that can no longer answer.
+///
+/// # Errors
+/// Those of the store.
+pub fn end_pending(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Vec<Challenge>> {
+    let mut ended = Vec::new();
+    for pending in store::challenge::pending_of_device(&mut s.rows, id)? {
+        let state = match pending.is_open(s.now) {
+            true => State::Failed {
+                at: s.now,
+                approval: None,
+            },
+            false => State::Expired { at: s.now },
+        };
+        ended.push(challenge::conclude(s, pending, state, "paraphed")?.record);
+    }
+    Ok(ended)
+}
+
+/// `Companion.Resume`: raises the challenge on the suspended phone.
+///
+/// # Errors
+/// `device.not_suspended`, `device.locked`, `device.expired`, `request.too_many`.
+pub fn resume(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Challenge> {
+    let phone = own_phone(s, id)?;
+    phone.require_suspended()?;
+    let figures = &s.facts.config.operators;
+    let quota = Quota {
+        per_10_min: figures.requests_per_10_min,
+        per_day: figures.requests_per_day,
+    };
+    require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
+    raise_own(
+        s,
+        Own {
+            relying_party_id: DAEMON,
+            action: RESUME,
+            subject_id: phone.subject_id,
+            device_id: id,
+            parameters: Vec::new(),
+            lifetime_s: None,
+            purpose: Purpose::Resume,
+            enrolment: None,
+        },
+    )
+}
+
+/// The challenge was approved with PIN: the phone goes back to what it was.
+///
+/// # Errors
+/// `device.not_suspended`; those of the store.
+pub fn resumed(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<()> {
+    let mut phone = own_phone(s, id)?;
+    phone.resume()?;
+    s.save_device(&mut phone)?;
+    s.audit(&id.to_string(), "resume_device", id, "pin")
+}
+
+/// `Companion.Revoke`: the phone's holder gives it up for good.
+///
+/// # Errors
+/// `device.*` where it has ended already.
+pub fn revoke_own(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Moved> {
+    let mut phone = own_phone(s, id)?;
+    if !phone.is_confirmed() {
+        phone.require_active()?;
+    }
+    phone.revoke(s.now);
+    keep(s, phone, &id.to_string(), "revoke_device", "own_phone")
+}
+
+/// `Enrolment.RevokeDevice`: a supervisor ends every phone of a person, and says why.
+///
+/// # Errors
+/// `subject.no_phone`, `subject.ambiguous`.
+pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why: &str) -> Result<Vec<Moved>> {
+    let people = pairwise::of_identity(s, identity)?;
+    if people.len() > 1 {
+        return fault::SUBJECT_AMBIGUOUS.broken();
+    }
+    let mut moved = Vec::new();
+    for person in people {
+        for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
+            phone.revoke(s.now);
+            moved.push(keep(s, phone, actor, "revoke_device", why)?);
+        }
+    }
+    match moved.is_empty() {
+        true => fault::NOTHING_TO_REVOKE.broken(),
+        false => Ok(moved),
+    }
+}
+
+/// The phone that is about to take the place of this one, and when.
+///
+/// # Errors
+/// Those of the store.
+pub fn replacement_of(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(Stored<Device>, Timestamp)>> {
+    let alive = device::alive_of_subject(&mut s.rows, phone.subject_id)?;
+    Ok(alive.into_iter().find_map(|other| match other.state {
+        DeviceState::Quarantined { until } if other.replaces == Some(phone.id) => Some((other, until)),
+        _ => None,
+    }))
+}
+
+/// `Companion.Veto`: the old phone says that the new one is not its owner's.
+///
+/// # Errors
+/// `device.no_replacement`, `device.*`.
+pub fn veto(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Moved> {
+    let phone = own_phone(s, id)?;
+    phone.require_active()?;
+    let Some((mut new, _)) = replacement_of(s, &phone)? else {
+        return fault::DEVICE_NO_REPLACEMENT.broken();
+    };
+    tracing::warn!(device_id = %id, vetoed = %new.id, "an old phone vetoed the one that would have taken its place");
+    new.revoke(s.now);
+    keep(s, new, &id.to_string(), "veto_replacement", "old_phone")
+}
+
+/// Makes room for a new phone of a person. Without `replaces` there must be none; with it, one that counts stays until the new one's
+/// quarantine is over, and one that is still in quarantine ends at once.
+///
+/// # Errors
+/// `subject.already_enrolled`, `replacement.level`.
+pub fn make_room(s: &mut Scope<'_, '_>, new: &mut Device, replaces: bool) -> Result<Vec<Challenge>> {
+    let others = require_room(s, new.subject_id, Some(new.id), replaces.then_some(new.acr))?;
+    let mut ended = Vec::new();
+    for mut other in others {
+        let counts = matches!(
+            other.state,
+            DeviceState::Active
+                | DeviceState::Suspended {
+                    before: Before::Active,
+                    ..
+                }
+        );
+        if counts && !other.rollback_noticed {
+            new.replaces = Some(other.id);
+        } else {
+            other.replace(s.now);
+            let moved = keep(s, other, "paraphed", "replace_device", &new.id.to_string())?;
+            ended.extend(moved.ended);
+        }
+    }
+    Ok(ended)
+}
+
+/// The other phones of a person that were confirmed, where `replaced_at` says that one of that level may take their place.
+///
+/// # Errors
+/// `subject.already_enrolled` without it, but for phones whose rollback was noticed; `replacement.level` where it is below theirs.
+pub fn require_room(
+    s: &mut Scope<'_, '_>,
+    subject_id: SubjectId,
+    new: Option<DeviceId>,
+    replaced_at: Option<Acr>,
+) -> Result<Vec<Stored<Device>>> {
+    let limits = s.facts.attempt_limits();
+    let mut others = Vec::new();
+    for mut other in device::alive_of_subject(&mut s.rows, subject_id)? {
+        other.settle(s.now, &limits);
+        if !other.is_confirmed() || Some(other.id) == new {
+            continue;
+        }
+        match replaced_at {
+            None if other.rollback_noticed => {}
+            None => return fault::ALREADY_ENROLLED.broken(),
+            Some(acr) if acr < other.acr => return fault::REPLACEMENT_LEVEL.broken(),
+            Some(_) => others.push(other),
+        }
+    }
+    Ok(others)
+}
+
+/// A phone whose quarantine is over takes the place of the old one, which ends.
+///
+/// # Errors
+/// Those of the store.
+pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challenge>> {
+    let Some(replaced) = new.take_over(s.now) else {
+        return Ok(Vec::new());
+    };
+    let Some(mut old) = device::load(&mut s.rows, replaced)? else {
+        return Ok(Vec::new());
+    };
+    if !old.is_alive() {
+        return Ok(Vec::new());
+    }
+    old.replace(s.now);
+    Ok(keep(s, old, "paraphed", "replace_device", &new.id.to_string())?.ended)
+}
+
+fn own_phone(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Stored<Device>> {
+    let Some(mut phone) = device::load(&mut s.rows, id)? else {
+        return fault::UNAUTHENTICATED.broken();
+    };
+    phone.settle(s.now, &s.facts.attempt_limits());
+    Ok(phone)
+}

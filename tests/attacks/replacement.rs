@@ -1,0 +1,150 @@
+//! A new proofing puts a new phone in the place of the old one, which may veto it until then (protocol.md section 5).
+
+use paraphe_companion::{DeviceState, FinalState};
+use paraphe_proto::v1::{self, State};
+use rand_core::OsRng;
+
+use crate::suspension::{enrolled, state};
+use crate::world::{PIN, Person, World, activate, code, passport_until};
+
+/// A case of the same person, verified again.
+async fn proofed_again(world: &World, person: &Person) -> String {
+    world
+        .verified("counter", &passport_until(&person.name, "350415"))
+        .await
+}
+
+async fn replacing(world: &World, case_id: &str) -> Result<v1::IssueActivationResponse, tonic::Status> {
+    let message = v1::IssueActivationRequest {
+        case_id: case_id.to_owned(),
+        replaces: true,
+    };
+    let issued = world
+        .enrolment()
+        .issue_activation(world.as_clerk(message))
+        .await?;
+    Ok(issued.into_inner())
+}
+
+/// Counter phones wait for an hour here.
+const QUARANTINED: &str = "[profile]\ndemonstration = true\n[step_up]\nmin_lifetime_s = 1\nrequests_per_10_min = 1000\n\
+    [channels.counter]\nquarantine_s = 3600\n[channels.letter]\nquarantine_s = 0\n";
+
+async fn replaced_in_an_hour(world: &mut World) -> (Person, Person) {
+    let (old, _) = enrolled(world).await;
+    world.pass(3_601);
+    world.sign_in_again().await;
+    until(world, &old, DeviceState::Active).await;
+    let case_id = proofed_again(world, &old).await;
+    let plain = world.try_issue(&case_id).await.unwrap_err();
+    assert_eq!(code(&plain), "subject.already_enrolled");
+    let issued = replacing(world, &case_id).await.unwrap();
+    world.sign(&issued).await.unwrap();
+    let (phone, sas) = activate(&world.daemon, &world.server, &issued.uri, "new").await;
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    let name = old.name.clone();
+    (old, Person { phone, name })
+}
+
+async fn until(world: &World, person: &Person, expected: DeviceState) {
+    for _ in 0..100 {
+        if state(world, person).await == expected {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("it is {} after 10 s", state(world, person).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_phone_takes_the_place_of_the_old_one_when_its_quarantine_is_over() {
+    let mut world = World::with(QUARANTINED).await;
+    let (old, new) = replaced_in_an_hour(&mut world).await;
+    assert_eq!(state(&world, &new).await, DeviceState::Quarantined);
+    let device = old.phone.device(&world.server).await.unwrap();
+    assert!(device.replaced_at.is_some());
+    let (market, subject) = (world.market.clone(), world.subject(&world.market, &old).await);
+    let asked = world.ask(&market, &subject).await;
+    let shown = world.shown(&old.phone).await;
+    let code_of_page = Some(asked.match_code.as_str());
+    let approved = old
+        .phone
+        .approve(&world.server, &shown, code_of_page, PIN, &mut OsRng)
+        .await;
+    assert_eq!(approved.unwrap().state, FinalState::Approved);
+    let veto = new.phone.veto(&world.server).await;
+    assert_eq!(veto.err().unwrap().code(), "device.not_active");
+
+    let waiting = world.ask(&market, &subject).await;
+    world.pass(3_601);
+    until(&world, &new, DeviceState::Active).await;
+    assert_eq!(state(&world, &old).await, DeviceState::Replaced);
+    let ended = world.verdict(&market, &waiting.challenge_id).await;
+    assert!(matches!(ended.state(), State::Failed | State::Expired));
+    let late = old.phone.veto(&world.server).await;
+    assert_eq!(late.err().unwrap().code(), "device.replaced");
+    let asked = world.ask(&market, &subject).await;
+    let shown = world.shown(&new.phone).await;
+    let code_of_page = Some(asked.match_code.as_str());
+    let approved = new
+        .phone
+        .approve(&world.server, &shown, code_of_page, PIN, &mut OsRng)
+        .await;
+    assert_eq!(approved.unwrap().state, FinalState::Approved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_phone_vetoes_a_new_one_and_goes_on() {
+    let mut world = World::with(QUARANTINED).await;
+    let (old, new) = replaced_in_an_hour(&mut world).await;
+    assert_eq!(old.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
+    assert_eq!(state(&world, &new).await, DeviceState::Revoked);
+    let device = old.phone.device(&world.server).await.unwrap();
+    assert_eq!((device.state, device.replaced_at), (DeviceState::Active, None));
+    let twice = old.phone.veto(&world.server).await;
+    assert_eq!(twice.err().unwrap().code(), "device.no_replacement");
+    world.pass(3_601);
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    assert_eq!(state(&world, &old).await, DeviceState::Active);
+    assert_eq!(state(&world, &new).await, DeviceState::Revoked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thief_with_the_suspended_old_phone_cannot_veto_the_owners_new_one() {
+    let mut world = World::with(QUARANTINED).await;
+    let (old, new) = replaced_in_an_hour(&mut world).await;
+    old.phone.suspend(&world.server).await.unwrap();
+    let veto = old.phone.veto(&world.server).await;
+    assert_eq!(veto.err().unwrap().code(), "device.suspended");
+    world.pass(3_601);
+    until(&world, &new, DeviceState::Active).await;
+    assert_eq!(state(&world, &old).await, DeviceState::Replaced);
+    let resume = old.phone.resume(&world.server).await;
+    assert_eq!(resume.err().unwrap().code(), "device.replaced");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weaker_channel_replaces_nothing() {
+    let mut world = World::with(QUARANTINED).await;
+    let (old, _) = enrolled(&mut world).await;
+    let letter = passport_until(&old.name, "350415");
+    let case_id = world.verified("letter", &letter).await;
+    let refused = replacing(&world, &case_id).await.unwrap_err();
+    assert_eq!(code(&refused), "replacement.level");
+    assert_eq!(state(&world, &old).await, DeviceState::Quarantined);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_still_in_quarantine_makes_room_at_once() {
+    let mut world = World::with(QUARANTINED).await;
+    let (first, _) = enrolled(&mut world).await;
+    let case_id = proofed_again(&world, &first).await;
+    let issued = replacing(&world, &case_id).await.unwrap();
+    world.sign(&issued).await.unwrap();
+    let (phone, sas) = activate(&world.daemon, &world.server, &issued.uri, "second").await;
+    assert_eq!(state(&world, &first).await, DeviceState::Quarantined);
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    assert_eq!(state(&world, &first).await, DeviceState::Replaced);
+    let second = phone.device(&world.server).await.unwrap();
+    assert_eq!(second.state, DeviceState::Quarantined);
+}
