@@ -10,6 +10,7 @@ pub mod config;
 pub mod domain;
 pub mod edge;
 pub mod entropy;
+mod hooks;
 pub mod http;
 pub mod keys;
 pub mod rpc;

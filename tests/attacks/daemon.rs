@@ -86,6 +86,7 @@ impl Daemon {
         let mut command = Command::new(binary("debug", "paraphed-test-hooks"));
         command.arg(verb).arg("--config").arg(self.path("paraphed.toml"));
         command.env("PARAPHE_TEST_CLOCK_FILE", self.path("clock"));
+        command.env("PARAPHE_TEST_KILL_FILE", self.path("kill"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

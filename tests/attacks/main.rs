@@ -34,6 +34,7 @@ mod forgeries;
 mod hand;
 mod interop;
 mod key_sets;
+mod kill_points;
 mod life;
 mod load;
 mod parallel;

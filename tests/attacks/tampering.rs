@@ -11,7 +11,7 @@ fn file(world: &World) -> Connection {
     Connection::open(world.daemon.path("paraphe.db")).unwrap()
 }
 
-fn rows(world: &World, table: &str) -> Vec<(String, i64, Vec<u8>)> {
+pub fn rows(world: &World, table: &str) -> Vec<(String, i64, Vec<u8>)> {
     let file = file(world);
     let sql = format!("SELECT CAST(id AS TEXT), version, sealed FROM {table}");
     let mut query = file.prepare(&sql).unwrap();

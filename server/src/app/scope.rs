@@ -12,6 +12,7 @@ use crate::domain::attempts::Limits;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::device::{Device, Seen};
 use crate::domain::fault::{self, Fault, Result};
+use crate::hooks::{self, Point};
 use crate::keys::{IssuerKeys, ProofingKeys};
 use crate::store::audit;
 use crate::store::db::{Db, DbError};
@@ -150,15 +151,20 @@ impl Daemon {
         mut verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let facts = Arc::clone(&self.facts);
-        self.db
+        let done = self
+            .db
             .write(name, move |tx| {
-                verb(&mut Scope {
+                let done = verb(&mut Scope {
                     rows: Rows::new(tx, &facts.sealer),
                     facts: &facts,
                     now,
-                })
+                });
+                hooks::pass(name, Point::Computed);
+                done
             })
-            .await
+            .await;
+        hooks::pass(name, Point::Committed);
+        done
     }
 
     /// The same on a reader's snapshot.
