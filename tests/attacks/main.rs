@@ -37,6 +37,8 @@ mod key_sets;
 mod kill_points;
 mod life;
 mod load;
+#[path = "../models/mod.rs"]
+mod models;
 mod parallel;
 mod pin;
 mod privacy;
