@@ -1,6 +1,8 @@
 //! The command line of `paraphed`: arguments → configuration → runtime → run → exit code.
 
+mod backup;
 mod init;
+mod restore;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
-use crate::start::{self, StartError};
+use crate::open::{self, StartError};
+use crate::start;
+use crate::store::db::DbError;
+use crate::store::journal::JournalError;
 use crate::telemetry;
 
 /// Strong authentication confirmed on the person's own phone.
@@ -28,6 +33,11 @@ enum Command {
     Serve(ConfigFile),
     /// Make keys and database of a new deployment, and the two first administrators' activations.
     Init(init::InitArguments),
+    /// Copy the database, also while the daemon serves from it.
+    Backup(backup::BackupArguments),
+    /// Make a database that was put back from a backup fit to be served from.
+    #[command(long_about = restore::LONG_ABOUT)]
+    Restore(restore::RestoreArguments),
     /// Check the configuration and the action catalogue, and say which files are missing.
     CheckConfig(ConfigFile),
 }
@@ -54,9 +64,30 @@ pub enum CommandError {
     /// The runtime or the terminal.
     #[error("the operating system refused: {0}")]
     Io(#[from] std::io::Error),
+    /// A restore without the security journal that was not asked for.
+    #[error(
+        "{0}. Without it nobody knows what was revoked since the backup: if it cannot be had, `--without-journal` suspends every phone, \
+         disables every service account, and everybody enrols anew"
+    )]
+    NoJournal(JournalError),
+    /// `--without-journal` where the journal is good.
+    #[error("the security journal is there and verifies: leave `--without-journal` out")]
+    JournalIsThere,
+    /// Nobody said yes.
+    #[error("nothing was changed: type `yes`, or give `--yes`")]
+    NotConfirmed,
+    /// Where the copy should go, something is.
+    #[error("{0} exists already: nothing is overwritten; choose another path")]
+    CopyExists(PathBuf),
     /// Development certificates.
     #[error("the development certificate could not be made: {0}")]
     Certificate(#[from] rcgen::Error),
+}
+
+impl From<DbError> for CommandError {
+    fn from(error: DbError) -> Self {
+        Self::Start(error.into())
+    }
 }
 
 impl CommandError {
@@ -65,6 +96,10 @@ impl CommandError {
             Self::Config(error) => error.code(),
             Self::Start(error) => error.code(),
             Self::Telemetry(_) => "logging.setup",
+            Self::NoJournal(error) => error.code(),
+            Self::JournalIsThere => "restore.journal_is_there",
+            Self::NotConfirmed => "restore.not_confirmed",
+            Self::CopyExists(_) => "backup.exists",
             Self::Io(_) => "system",
             Self::Certificate(_) => "tls.certificate",
         }
@@ -76,7 +111,7 @@ impl CommandError {
             _ if code == "store.wrong_master_key" => 5,
             _ if code == "listen.in_use" => 6,
             "config" | "catalogue" => 3,
-            "store" | "clock" => 4,
+            "store" | "journal" | "clock" => 4,
             "keys" | "tls" => 5,
             _ => 1,
         }
@@ -89,6 +124,8 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Serve(file) => serve(&file.config),
         Command::Init(arguments) => init::init(&arguments),
+        Command::Backup(arguments) => backup::backup(&arguments),
+        Command::Restore(arguments) => restore::restore(&arguments),
         Command::CheckConfig(file) => check_config(&file.config),
     };
     match done {
@@ -113,7 +150,7 @@ fn serve(path: &Path) -> Result<(), CommandError> {
 
 fn check_config(path: &Path) -> Result<(), CommandError> {
     let config = Config::load(path)?;
-    let catalogue = start::load_catalogue(&config)?;
+    let catalogue = open::load_catalogue(&config)?;
     let mut out = anstream::stdout();
     for (key, missing) in config.missing_files() {
         writeln!(out, "not there yet: {key} = {}", missing.display())?;

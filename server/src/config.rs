@@ -88,6 +88,9 @@ pub struct Config {
 pub struct Store {
     /// The SQLite database file; `paraphed init` creates it.
     pub path: PathBuf,
+    /// The security journal, best on another disk. Default: `security.journal` beside the database.
+    #[serde(default)]
+    pub security_journal: PathBuf,
 }
 
 /// `[keys]`: files that `paraphed init` creates.
@@ -182,10 +185,11 @@ impl Config {
             .collect()
     }
 
-    fn files(&self) -> [(&'static str, &PathBuf); 7] {
+    fn files(&self) -> [(&'static str, &PathBuf); 8] {
         [
             ("actions_file", &self.actions_file),
             ("store.path", &self.store.path),
+            ("store.security_journal", &self.store.security_journal),
             ("keys.master_key_file", &self.keys.master_key_file),
             ("keys.issuer_keys_file", &self.keys.issuer_keys_file),
             ("keys.root_public_key_file", &self.keys.root_public_key_file),
@@ -195,9 +199,13 @@ impl Config {
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
+        if self.store.security_journal.as_os_str().is_empty() {
+            self.store.security_journal = self.store.path.with_file_name("security.journal");
+        }
         let fixed = [
             &mut self.actions_file,
             &mut self.store.path,
+            &mut self.store.security_journal,
             &mut self.keys.master_key_file,
             &mut self.keys.issuer_keys_file,
             &mut self.keys.root_public_key_file,
@@ -214,6 +222,11 @@ impl Config {
         let demonstration = self.profile.demonstration;
         self.pin.check()?;
         self.step_up.check(demonstration)?;
+        if self.store.security_journal == self.store.path {
+            let message =
+                "it is the database's path: give the journal a file of its own, best on another disk";
+            return Err(ConfigError::conflict("store.security_journal", message));
+        }
         self.channels.check(demonstration)?;
         self.proofing.check()?;
         if self.proofing.0.is_empty() && self.channels.close(ChannelName::Remote) {

@@ -13,6 +13,7 @@ pub mod entropy;
 mod hooks;
 pub mod http;
 pub mod keys;
+pub mod open;
 pub mod rpc;
 pub mod start;
 pub mod store;

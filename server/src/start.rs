@@ -1,4 +1,4 @@
-//! Wiring: configuration → keys → store → services → serving, and the order of stopping.
+//! Wiring: an opened deployment → services → serving, and the order of stopping.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,149 +11,32 @@ use paraphe_proto::v1::companion_server::CompanionServer;
 use paraphe_proto::v1::enrolment_server::EnrolmentServer;
 use paraphe_proto::v1::session_server::SessionServer;
 use paraphe_proto::v1::step_up_server::StepUpServer;
-use thiserror::Error;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::service::{LayerExt, Routes};
 
-use crate::app::{Daemon, Facts, archive, bootstrap, expiry};
-use crate::clock::{Clock, ClockError};
+use crate::app::{Daemon, archive, expiry};
 use crate::config::Config;
-use crate::domain::catalogue::{Catalogue, CatalogueError, LifetimeBounds};
 use crate::domain::fault::Fault;
-use crate::edge::{self, PeerInfo, ServeError};
+use crate::edge::{self, PeerInfo};
 use crate::http::{self, Jwks};
-use crate::keys::{IssuerKeys, KeysError, ProofingKeys, read_master_key, read_public_key};
+use crate::open::{self, StartError};
 use crate::rpc::authenticate::Credentials;
 use crate::rpc::caller::CallerLayer;
 use crate::rpc::nonce::Nonces;
 use crate::rpc::phones::KnownPhones;
 use crate::rpc::{Shared, admin, companion, enrolment, session, step_up};
-use crate::store::db::{Db, DbError, Options};
-use crate::store::meta;
-use crate::store::record::Rows;
-use crate::store::seal::Sealer;
 use crate::wake::Wakes;
 
 /// Pause between two looks for what time alone moves.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-
-/// Why the daemon does not start, or stopped.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// Key files.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// The database.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// The clock.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
-    /// The action catalogue.
-    #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-    /// The catalogue's file.
-    #[error("{path} cannot be read ({source}): check `actions_file`")]
-    ActionsFile {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The listener.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// The master key is not the one of this database.
-    #[error("the database was sealed with another master key: check `keys.master_key_file`")]
-    WrongMasterKey,
-    /// The database belongs to another issuer.
-    #[error("the database belongs to the issuer {0}: check `issuer` and `store.path`")]
-    OtherIssuer(String),
-    /// A use case failed at start.
-    #[error("{0}")]
-    Fault(#[from] Fault),
-}
-
-impl StartError {
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Keys(error) => error.code(),
-            Self::Db(error) => error.code(),
-            Self::Clock(error) => error.code(),
-            Self::Catalogue(error) => error.code(),
-            Self::ActionsFile { .. } => "catalogue.unreadable",
-            Self::Serve(error) => error.code(),
-            Self::WrongMasterKey => "store.wrong_master_key",
-            Self::OtherIssuer(_) => "store.other_issuer",
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-}
-
-/// The catalogue that the configuration names.
-///
-/// # Errors
-/// `catalogue.*`.
-pub fn load_catalogue(config: &Config) -> Result<Catalogue, StartError> {
-    let path = &config.actions_file;
-    let text = std::fs::read_to_string(path).map_err(|source| StartError::ActionsFile {
-        path: path.clone(),
-        source,
-    })?;
-    let bounds = LifetimeBounds {
-        min_s: config.step_up.min_lifetime_s,
-        max_s: config.step_up.max_lifetime_s,
-    };
-    Ok(Catalogue::parse(&text, bounds)?)
-}
-
-fn open(config: Config) -> Result<(Daemon, Clock), StartError> {
-    let catalogue = load_catalogue(&config)?;
-    let sealer = Sealer::new(&read_master_key(&config.keys.master_key_file)?);
-    let root = read_public_key(&config.keys.root_public_key_file)?;
-    let db = Db::open(&config.store.path, Options::default())?;
-    let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &sealer, root)?;
-    let facts = Arc::new(Facts {
-        proofing: ProofingKeys::read(&config.proofing)?,
-        config,
-        catalogue,
-        keys,
-        sealer,
-        restore_epoch: 0,
-    });
-    let known = Arc::clone(&facts);
-    let (check, issuer, seen) = db.read_blocking("open", move |tx| {
-        let mut rows = Rows::new(tx, &known.sealer);
-        let check = meta::load(&mut rows, bootstrap::CHECK_VALUE)?;
-        Ok::<_, Fault>((
-            check,
-            meta::load(&mut rows, bootstrap::ISSUER)?,
-            meta::last_seen(&mut rows)?,
-        ))
-    })?;
-    if facts
-        .sealer
-        .verify_check_value(&check.unwrap_or_default())
-        .is_err()
-    {
-        return Err(StartError::WrongMasterKey);
-    }
-    let issuer = String::from_utf8_lossy(&issuer.unwrap_or_default()).into_owned();
-    if issuer != facts.issuer() {
-        return Err(StartError::OtherIssuer(issuer));
-    }
-    let clock = Clock::starting_after(seen)?;
-    Ok((Daemon::new(facts, db), clock))
-}
 
 /// Serves until a signal; `on_listening` gets the address with the true port.
 ///
 /// # Errors
 /// [`StartError`] before anything was answered, or when the listener gave up.
 pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
-    let opened = tokio::task::spawn_blocking(move || open(config)).await;
+    let opened = tokio::task::spawn_blocking(move || open::serving(config)).await;
     let (daemon, clock) = opened.map_err(Fault::internal)??;
     banners(&daemon.facts.config);
     let (stop, stopping) = watch::channel(false);

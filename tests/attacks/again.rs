@@ -20,8 +20,7 @@ async fn enrol_again(world: &World, person: &Person) -> Result<Person, tonic::St
         mrz: passport(&person.name),
         checks: vec![1, 2],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     world
         .enrolment()

@@ -38,8 +38,7 @@ async fn a_support_agent_may_do_nothing_of_an_enrolment_and_a_clerk_countersigns
         mrz: crate::world::passport("TWOPEOPLE"),
         checks: vec![1, 2],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     let other = world
         .enrolment()

@@ -119,8 +119,7 @@ async fn a_wrong_check_digit_names_the_field_and_stores_nothing() {
         mrz,
         checks,
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     let all = vec![
         v1::Check::DocumentGenuine.into(),
@@ -176,8 +175,7 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
             v1::Check::HolderLikeness.into(),
         ],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     world
         .enrolment()
@@ -221,8 +219,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
             v1::Check::HolderLikeness.into(),
         ],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     let request = world.as_clerk(evidence("GENUINE"));
     let recorded = world

@@ -72,6 +72,7 @@ fn with(case_id: &str, proofing: String) -> v1::RecordEvidenceRequest {
         accepted: true,
         birthplace: String::new(),
         proofing,
+        ..Default::default()
     }
 }
 

@@ -4,8 +4,9 @@ use paraphe_companion::{DeviceState, FinalState};
 use paraphe_proto::v1::{self, State};
 use rand_core::OsRng;
 
+use crate::hand::OPEN;
 use crate::suspension::{enrolled, state};
-use crate::world::{PIN, Person, World, activate, code, passport_until};
+use crate::world::{PIN, Person, World, activate, code, passport_of, passport_until};
 
 /// A case of the same person, verified again.
 async fn proofed_again(world: &World, person: &Person) -> String {
@@ -121,6 +122,155 @@ async fn a_thief_with_the_suspended_old_phone_cannot_veto_the_owners_new_one() {
     assert_eq!(state(&world, &old).await, DeviceState::Replaced);
     let resume = old.phone.resume(&world.server).await;
     assert_eq!(resume.err().unwrap().code(), "device.replaced");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_phone_that_suspends_itself_does_not_hide_from_the_veto() {
+    let mut world = World::with(QUARANTINED).await;
+    let (old, new) = replaced_in_an_hour(&mut world).await;
+    new.phone.suspend(&world.server).await.unwrap();
+    let device = old.phone.device(&world.server).await.unwrap();
+    assert!(device.replaced_at.is_some());
+    assert_eq!(old.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
+    let resume = new.phone.resume(&world.server).await;
+    assert_eq!(resume.err().unwrap().code(), "device.not_active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_phone_sees_and_lifts_nothing_while_the_old_one_may_veto() {
+    let mut world = World::with(QUARANTINED).await;
+    let (old, _) = enrolled(&mut world).await;
+    world.pass(3_601);
+    world.sign_in_again().await;
+    until(&world, &old, DeviceState::Active).await;
+    let (market, subject) = (world.market.clone(), world.subject(&world.market, &old).await);
+    world.ask(&market, &subject).await;
+    let shown = world.shown(&old.phone).await;
+    old.phone.report(&world.server, &shown).await.unwrap();
+    let case_id = proofed_again(&world, &old).await;
+    let issued = replacing(&world, &case_id).await.unwrap();
+    world.sign(&issued).await.unwrap();
+    let (new, sas) = activate(&world.daemon, &world.server, &issued.uri, "new").await;
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    let history = new.history(&world.server, None, 10).await;
+    assert_eq!(history.err().unwrap().code(), "device.not_active");
+    assert!(new.device(&world.server).await.unwrap().blocked.is_empty());
+    assert_eq!(old.phone.device(&world.server).await.unwrap().blocked.len(), 1);
+    world.pass(3_601);
+    let new = Person {
+        phone: new,
+        name: old.name.clone(),
+    };
+    until(&world, &new, DeviceState::Active).await;
+    assert!(new.phone.device(&world.server).await.unwrap().blocked.is_empty());
+    assert!(new.phone.history(&world.server, None, 10).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_phone_that_ends_in_the_same_moment_stops_nobody_elses_time() {
+    let mut world = World::with(QUARANTINED).await;
+    let tomorrow = time::OffsetDateTime::from_unix_timestamp(world.now() + 86_400).unwrap();
+    let date = tomorrow.date();
+    let yymmdd = format!(
+        "{:02}{:02}{:02}",
+        date.year() % 100,
+        u8::from(date.month()),
+        date.day()
+    );
+    let (name, issued) = world.issue_with(&yymmdd).await;
+    let (phone, sas) = activate(&world.daemon, &world.server, &issued.uri, &name).await;
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    let old = Person { phone, name };
+    world.pass(3_601);
+    world.sign_in_again().await;
+    until(&world, &old, DeviceState::Active).await;
+    let case_id = proofed_again(&world, &old).await;
+    let issued = replacing(&world, &case_id).await.unwrap();
+    world.sign(&issued).await.unwrap();
+    let (phone, sas) = activate(&world.daemon, &world.server, &issued.uri, "new").await;
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    let new = Person {
+        phone,
+        name: old.name.clone(),
+    };
+    assert_eq!(world.daemon.stop(), 0);
+    world.pass(3 * 86_400);
+    world.start_again().await;
+    until(&world, &new, DeviceState::Active).await;
+    until(&world, &old, DeviceState::Replaced).await;
+    world.sign_in_again().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_document_alone_makes_nobody_another_person() {
+    let mut world = World::with(OPEN).await;
+    let (person, _) = enrolled(&mut world).await;
+    let renewed = passport_of(&person.name, "M123456C7", "360101");
+    let record = |birthplace: &str, previous: &str, another: bool| v1::RecordEvidenceRequest {
+        mrz: renewed.clone(),
+        checks: vec![1, 2],
+        accepted: true,
+        birthplace: birthplace.to_owned(),
+        previous_document: previous.to_owned(),
+        another_person: another,
+        ..Default::default()
+    };
+    for (birthplace, previous, expected) in [
+        ("", "", "subject.ambiguous"),
+        ("75056", "", "subject.ambiguous"),
+        ("", "UTO X999", "subject.no_such_document"),
+        ("", "uto", "field.invalid"),
+    ] {
+        let case_id = world.open("counter").await;
+        let message = v1::RecordEvidenceRequest {
+            case_id,
+            ..record(birthplace, previous, false)
+        };
+        let refused = world.enrolment().record_evidence(world.as_clerk(message)).await;
+        assert_eq!(code(&refused.unwrap_err()), expected, "{birthplace} {previous}");
+    }
+    let case_id = world.open("counter").await;
+    let message = v1::RecordEvidenceRequest {
+        case_id: case_id.clone(),
+        ..record("75056", "UTO L898902C3", false)
+    };
+    world
+        .enrolment()
+        .record_evidence(world.as_clerk(message))
+        .await
+        .unwrap();
+    let plain = world.try_issue(&case_id).await.unwrap_err();
+    assert_eq!(code(&plain), "subject.already_enrolled", "it is the same person");
+    let issued = replacing(&world, &case_id).await.unwrap();
+    world.sign(&issued).await.unwrap();
+    let (phone, sas) = activate(&world.daemon, &world.server, &issued.uri, "renewed").await;
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    assert_eq!(state(&world, &person).await, DeviceState::Replaced);
+    assert_eq!(
+        phone.device(&world.server).await.unwrap().state,
+        DeviceState::Active
+    );
+    // From now on the birthplace is known, and the new document.
+    let case_id = world.open("counter").await;
+    let message = v1::RecordEvidenceRequest {
+        case_id: case_id.clone(),
+        ..record("", "", false)
+    };
+    world
+        .enrolment()
+        .record_evidence(world.as_clerk(message))
+        .await
+        .unwrap();
+    let other = v1::RecordEvidenceRequest {
+        case_id: world.open("counter").await,
+        mrz: passport_of(&person.name, "N765432C1", "360101"),
+        ..record("69123", "", false)
+    };
+    world
+        .enrolment()
+        .record_evidence(world.as_clerk(other))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

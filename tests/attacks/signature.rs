@@ -113,8 +113,7 @@ async fn a_program_has_no_phone_and_cannot_issue() {
         mrz: passport("ROBOT"),
         checks: vec![1, 2],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     let recorded = world
         .enrolment()
@@ -284,8 +283,7 @@ async fn evidence_changed_after_it_was_shown_is_not_what_was_signed() {
         mrz: passport("SWAPPED"),
         checks: vec![1, 2],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     world
         .enrolment()

@@ -106,8 +106,7 @@ async fn a_phone_that_saw_more_than_the_store_knows_is_refused() {
         mrz: crate::world::passport(&person.name),
         checks: vec![1, 2],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     world
         .enrolment()

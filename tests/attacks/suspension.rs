@@ -201,11 +201,26 @@ async fn a_supervisor_ends_a_phone_with_a_reason_and_its_holder_without() {
     );
     let twice = other.phone.revoke(&world.server).await;
     assert_eq!(twice.err().unwrap().code(), "device.not_active");
+    // What was handed out for another phone ends too, also where there is no phone.
+    let case_id = world
+        .verified("counter", &crate::world::passport(&person.name))
+        .await;
+    let issued = world.issue_for(&case_id).await;
+    assert_eq!(revoke(&world, &boss, &person.name, "again").await.unwrap(), 0);
+    let get = v1::GetActivationRequest {
+        activation_id: issued.activation_id,
+    };
+    let ended = world
+        .enrolment()
+        .get_activation(world.as_clerk(get))
+        .await
+        .unwrap();
+    assert_eq!(ended.into_inner().state, "revoked");
     let entries = world.audit().await;
     let why = entries.iter().filter(|entry| entry.verb == "revoke_device");
     let why: Vec<_> = why.map(|entry| entry.outcome.as_str()).collect();
     assert!(
-        why.contains(&"stolen, reported") && why.contains(&"own_phone"),
+        why.contains(&"reason: stolen, reported") && why.contains(&"own_phone"),
         "{why:?}"
     );
 }

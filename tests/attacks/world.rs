@@ -320,8 +320,7 @@ impl World {
                 v1::Check::HolderLikeness.into(),
             ],
             accepted: true,
-            birthplace: String::new(),
-            proofing: String::new(),
+            ..Default::default()
         };
         let recorded = self.enrolment().record_evidence(self.as_clerk(evidence)).await;
         recorded.unwrap();
@@ -584,8 +583,12 @@ pub fn passport(family: &str) -> String {
 
 /// The same with another last day, `YYMMDD`.
 pub fn passport_until(family: &str, expiry: &str) -> String {
+    passport_of(family, "L898902C3", expiry)
+}
+
+/// The same with another number of nine characters.
+pub fn passport_of(family: &str, number: &str, expiry: &str) -> String {
     let first = format!("{:<<44}", format!("P<UTO{family}<<ANNA"));
-    let number = "L898902C3";
     let optional = "<".repeat(14);
     let birth = "740812";
     let composite = format!(

@@ -32,7 +32,7 @@ enum kind { WRITE = 1, TRUNCATE = 2, SYNC = 3, CREATE = 4, SYNC_DIR = 5 };
 
 struct page {
     _Atomic uint64_t syncs, writes, refused; /* counters */
-    _Atomic uint64_t moves;                  /* of them, writes to another file than a -wal: a checkpoint moves pages */
+    _Atomic uint64_t moves;                  /* of them, writes to neither a -wal nor a .journal: a checkpoint moves pages */
     _Atomic uint64_t spare[4];
     _Atomic uint64_t fault;         /* enum fault */
     _Atomic int64_t room;           /* with FULL, bytes by which files may still grow; with FULL_COPYING, all that may be written */
@@ -126,6 +126,16 @@ static void note(enum kind kind, const char *name, uint64_t offset, uint64_t old
     free(whole);
 }
 
+/* Reads what a change is about to replace, also where the file was opened for writing alone. */
+static void read_old(int fd, char *old, size_t count, off_t offset) {
+    if (!count || pread(fd, old, count, offset) == (ssize_t)count) return;
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    int reader = real_open(link, O_RDONLY | O_CLOEXEC);
+    if (reader < 0 || pread(reader, old, count, offset) != (ssize_t)count) abort();
+    real_close(reader);
+}
+
 /* Notes what a write of `count` bytes at `offset`, or with `count` 0 a truncation to `offset`, is about to replace. */
 static void note_change(int fd, enum kind kind, const void *bytes, size_t count, off_t offset) {
     struct file *file = &files[file_of[fd] - 1];
@@ -137,7 +147,8 @@ static void note_change(int fd, enum kind kind, const void *bytes, size_t count,
         replaced = kind == TRUNCATE || rest < count ? rest : count;
     }
     char *old = malloc(replaced + 1);
-    if (!old || pread(fd, old, replaced, offset) != (ssize_t)replaced) abort();
+    if (!old) abort();
+    read_old(fd, old, replaced, offset);
     note(kind, file->name, (uint64_t)offset, (uint64_t)stat.st_size, ++number, old, (uint32_t)replaced, bytes, (uint32_t)count);
     file->unsynced++;
     free(old);
@@ -169,7 +180,8 @@ static ssize_t admitted(int fd, size_t count, off_t offset) {
 static int is_last(int fd) {
     uint64_t nth = atomic_fetch_add(&page->writes, 1) + 1;
     if (nth == atomic_load(&page->die_at_write)) return 1;
-    if (ends_with(files[file_of[fd] - 1].name, "-wal")) return 0;
+    const char *name = files[file_of[fd] - 1].name;
+    if (ends_with(name, "-wal") || ends_with(name, ".journal")) return 0;
     return atomic_fetch_add(&page->moves, 1) + 1 == atomic_load(&page->die_at_move);
 }
 

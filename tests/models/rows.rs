@@ -173,6 +173,9 @@ impl Phone {
             activation: String::new(),
             activation_id: None,
             created_at: NOW,
+            valid_until: None,
+            suspension: None,
+            replaces: None,
             rollback_noticed: self.rollback_noticed,
             due_at: None,
         }

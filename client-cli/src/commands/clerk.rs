@@ -74,6 +74,12 @@ pub struct EvidenceArgs {
     /// Birthplace, INSEE COG code of five characters
     #[arg(long, value_name = "COG", default_value = "")]
     birthplace: String,
+    /// Where namesakes are known: the document with which this same person was enrolled before, e.g. "FRA 12AB34567"
+    #[arg(long, value_name = "DOCUMENT", default_value = "", hide_default_value = true)]
+    previous_document: String,
+    /// Where namesakes of unknown birthplace are known: this is none of them
+    #[arg(long, requires = "birthplace")]
+    another_person: bool,
     /// Close the case as rejected
     #[arg(long)]
     reject: bool,
@@ -238,6 +244,8 @@ async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
             .collect(),
         accepted: !args.reject,
         birthplace: args.birthplace,
+        previous_document: args.previous_document,
+        another_person: args.another_person,
         proofing: proofing
             .map(|proofing| proofing.trim().to_owned())
             .unwrap_or_default(),

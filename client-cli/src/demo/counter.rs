@@ -64,8 +64,7 @@ async fn evidence(stage: &Stage, house: &House, clerk: &Operator) -> Result<Stri
         mrz: PASSPORT.join("\n"),
         checks: vec![Check::DocumentGenuine.into(), Check::HolderLikeness.into()],
         accepted: true,
-        birthplace: String::new(),
-        proofing: String::new(),
+        ..Default::default()
     };
     let case = enrolment.record_evidence(request).await?.into_inner();
     ensure(case.state == "verified", || {

@@ -178,8 +178,7 @@ impl Desk {
             mrz: person.mrz.clone(),
             checks: vec![Check::DocumentGenuine.into(), Check::HolderLikeness.into()],
             accepted: true,
-            birthplace: String::new(),
-            proofing: String::new(),
+            ..Default::default()
         };
         patiently(|| async { Ok(self.enrolment.clone().record_evidence(evidence.clone()).await?) }).await?;
         Ok(case_id)

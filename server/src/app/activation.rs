@@ -174,7 +174,10 @@ fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Resu
         let mut enrolled = open.try_map(|case| case.enrol(found.id))?;
         s.rows.update(&mut enrolled)?;
     }
-    lift::proofed(s, found.subject_id)?;
+    // One that another phone may still veto lifts nothing yet: see `life::take_over`.
+    if phone.replaces.is_none() {
+        lift::proofed(s, found.subject_id)?;
+    }
     Ok(ended)
 }
 

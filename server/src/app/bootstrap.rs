@@ -17,12 +17,6 @@ use crate::store::meta;
 /// Who acts before there are operators.
 const ACTOR: &str = "paraphed";
 
-/// Name of the sealed value that a wrong master key does not open.
-pub const CHECK_VALUE: &str = "master_key_check";
-
-/// Name of the value that ties a database to its issuer.
-pub const ISSUER: &str = "issuer";
-
 /// A first administrator with the activation of their phone.
 pub struct FirstAdministrator {
     /// Operator name.
@@ -41,8 +35,8 @@ pub fn bootstrap(
     terminal: &PublicKey,
 ) -> Result<Vec<FirstAdministrator>> {
     let check = s.facts.sealer.check_value().map_err(Fault::internal)?;
-    meta::store(&mut s.rows, CHECK_VALUE, &check)?;
-    meta::store(&mut s.rows, ISSUER, s.facts.issuer().as_bytes())?;
+    meta::store(s.rows.tx, meta::CHECK_VALUE, &check)?;
+    meta::store(s.rows.tx, meta::ISSUER, s.facts.issuer().as_bytes())?;
     meta::note_seen(&mut s.rows, s.now)?;
     let set = s.facts.keys.first_key_set(s.facts.issuer(), s.now);
     let signed = jws::sign(&set, root).map_err(Fault::internal)?;

@@ -14,8 +14,8 @@ use crate::domain::fault::{self, Fault, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::operator::Operator;
 use crate::domain::subject::{StoredIdentity, Subject};
-use crate::store::case;
 use crate::store::record::Stored;
+use crate::store::{case, subject};
 
 /// `OpenCase`.
 ///
@@ -54,8 +54,7 @@ pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> 
     let found = of_clerk(s, clerk, cmd.case_id)?;
     let evidence = if cmd.accepted {
         let examined = evidence::examine(s, &found, cmd)?;
-        known_person(s, &identity_of(&examined)?, &document_of(&examined))
-            .map_err(|fault| fault.on("birthplace"))?;
+        known_person(s, &examined).map_err(|fault| fault.on("birthplace"))?;
         Some(examined)
     } else {
         None
@@ -77,6 +76,7 @@ pub fn record(s: &mut Scope<'_, '_>, clerk: OperatorId, cmd: &RecordCommand) -> 
 /// `case.own`, `case.state`, `case.not_found`.
 pub fn countersign(s: &mut Scope<'_, '_>, by: OperatorId, id: CaseId) -> Result<Case> {
     let found = case::load(&mut s.rows, id)?.ok_or_else(|| fault::CASE_NOT_FOUND.fault())?;
+    evidence::require_proofed(s, &found)?;
     let mut signed = found.try_map(|case| case.countersign(by))?;
     s.rows.update(&mut signed)?;
     s.audit(&by.to_string(), "countersign", id, "ok")?;
@@ -90,12 +90,11 @@ pub fn countersign(s: &mut Scope<'_, '_>, by: OperatorId, id: CaseId) -> Result<
 pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId, replaces: bool) -> Result<(Issued, Asked)> {
     let found = of_clerk(s, clerk.id, id)?;
     let evidence = found.issuable()?;
-    let identity = identity_of(evidence)?;
-    let subject_id =
-        match known_person(s, &identity, &document_of(evidence)).map_err(|fault| fault.on("case_id"))? {
-            Some(id) => id,
-            None => SubjectId::random(&mut s.rng()),
-        };
+    evidence::require_proofed(s, &found)?;
+    let subject_id = match known_person(s, evidence).map_err(|fault| fault.on("case_id"))? {
+        Some(id) => id,
+        None => SubjectId::random(&mut s.rng()),
+    };
     let channel = ChannelName::from_name(&found.channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?;
     let profile = s.facts.config.channels.profile(channel);
     let acr = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?.acr;
@@ -125,30 +124,31 @@ fn document_of(evidence: &Evidence) -> String {
     format!("{} {}", evidence.issuing_state, evidence.number)
 }
 
-/// The subject behind an identity, if there is one: the same birthplace or the same document makes the same person; a name and a birth
-/// date alone do not.
+/// The subject behind the evidence, if there is one: the same birthplace, the same document, or an earlier one that the person still has
+/// makes the same person; a name and a birth date alone do not.
 ///
 /// # Errors
-/// `subject.ambiguous` where namesakes are known and no birthplace tells them apart.
-fn known_person(
-    s: &mut Scope<'_, '_>,
-    identity: &PivotIdentity,
-    document: &str,
-) -> Result<Option<SubjectId>> {
-    let mut namesakes = 0;
-    for known in pairwise::of_identity(s, identity)? {
+/// `subject.ambiguous` where namesakes are known and nothing tells them apart, `subject.no_such_document`.
+fn known_person(s: &mut Scope<'_, '_>, evidence: &Evidence) -> Result<Option<SubjectId>> {
+    let identity = identity_of(evidence)?;
+    let (document, earlier) = (document_of(evidence), evidence.previous_document.as_str());
+    let (mut namesakes, mut of_unknown_birthplace) = (false, false);
+    for known in pairwise::of_identity(s, &identity)? {
         let stored = known.identity.as_ref();
-        let born = stored
-            .map(|stored| stored.birthplace.as_str())
-            .filter(|birthplace| !birthplace.is_empty());
-        if (born.is_some() && born == identity.birthplace())
-            || stored.is_some_and(|stored| stored.document == document)
-        {
+        let born = stored.map_or("", |stored| stored.birthplace.as_str());
+        let shown = stored.map_or("", |stored| stored.document.as_str());
+        let same_birthplace = !born.is_empty() && Some(born) == identity.birthplace();
+        if same_birthplace || shown == document || (!earlier.is_empty() && shown == earlier) {
             return Ok(Some(known.id));
         }
-        namesakes += 1;
+        namesakes = true;
+        of_unknown_birthplace |= born.is_empty();
     }
-    if namesakes > 0 && identity.birthplace().is_none() {
+    if !earlier.is_empty() {
+        return Err(fault::NO_SUCH_DOCUMENT.fault());
+    }
+    let untold = of_unknown_birthplace && !evidence.another_person;
+    if namesakes && (identity.birthplace().is_none() || untold) {
         return Err(fault::SUBJECT_AMBIGUOUS.fault());
     }
     Ok(None)
@@ -161,7 +161,8 @@ fn known_person(
 pub fn nameable(s: &mut Scope<'_, '_>, id: CaseId) -> Result<Evidence> {
     let found = case::load(&mut s.rows, id)?.ok_or_else(|| fault::CASE_NOT_FOUND.fault())?;
     let evidence = found.issuable()?.clone();
-    known_person(s, &identity_of(&evidence)?, &document_of(&evidence))?;
+    evidence::require_proofed(s, &found)?;
+    known_person(s, &evidence)?;
     Ok(evidence)
 }
 
@@ -195,7 +196,8 @@ pub fn valid_until(s: &mut Scope<'_, '_>, id: Option<CaseId>) -> Result<Option<T
 
 fn person_of(s: &mut Scope<'_, '_>, evidence: &Evidence, new_id: SubjectId) -> Result<SubjectId> {
     let (identity, document) = (identity_of(evidence)?, document_of(evidence));
-    if let Some(known) = known_person(s, &identity, &document)? {
+    if let Some(known) = known_person(s, evidence)? {
+        renew(s, known, &identity, document)?;
         return Ok(known);
     }
     let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
@@ -213,6 +215,20 @@ fn person_of(s: &mut Scope<'_, '_>, evidence: &Evidence, new_id: SubjectId) -> R
         created_at: s.now,
     })?;
     Ok(new_id)
+}
+
+/// What a person showed last is what they are known by next time.
+fn renew(s: &mut Scope<'_, '_>, id: SubjectId, shown: &PivotIdentity, document: String) -> Result<()> {
+    let Some(mut person) = subject::load(&mut s.rows, id)? else {
+        return Ok(());
+    };
+    if let Some(stored) = &mut person.identity {
+        stored.document = document;
+        if let (true, Some(birthplace)) = (stored.birthplace.is_empty(), shown.birthplace()) {
+            birthplace.clone_into(&mut stored.birthplace);
+        }
+    }
+    Ok(s.rows.update(&mut person)?)
 }
 
 fn identity_of(evidence: &Evidence) -> Result<PivotIdentity> {

@@ -35,6 +35,10 @@ pub struct RecordCommand {
     pub accepted: bool,
     /// `paraphe-proofing+jwt`; empty in every channel but `remote`.
     pub proofing: String,
+    /// Issuing state and number of an earlier document of the same person; empty when not told.
+    pub previous_document: String,
+    /// The clerk says that this is none of the namesakes that are known.
+    pub another_person: bool,
 }
 
 /// What was seen, whoever saw it.
@@ -102,6 +106,8 @@ pub fn examine(s: &Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Result<Ev
             .collect(),
         recorded_at: s.now,
         proofed: seen.proofed,
+        previous_document: cmd.previous_document.clone(),
+        another_person: cmd.another_person,
     })
 }
 
@@ -153,6 +159,22 @@ fn seen_by_provider(s: &Scope<'_, '_>, case: &Case, cmd: &RecordCommand) -> Resu
             statement: cmd.proofing.clone(),
         }),
     })
+}
+
+/// A case of the channel `remote` rests on the word of a provider that is still trusted, also one of before that was asked for.
+///
+/// # Errors
+/// `proofing.missing`, `proofing.refused`.
+pub fn require_proofed(s: &Scope<'_, '_>, case: &Case) -> Result<()> {
+    let is_remote = ChannelName::from_name(&case.channel) == Some(ChannelName::Remote);
+    match case.evidence() {
+        Some(evidence) if is_remote => match &evidence.proofed {
+            Some(proofed) if s.facts.proofing.trusts(&proofed.provider) => Ok(()),
+            Some(_) => Err(refused("Its provider is no longer trusted: open another case.")),
+            None => fault::PROOFING_MISSING.broken(),
+        },
+        _ => Ok(()),
+    }
 }
 
 fn refused(detail: &str) -> Fault {

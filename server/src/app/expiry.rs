@@ -1,11 +1,16 @@
 //! What time alone does: challenges and activations expire, quarantines end, devices lock. Bounded work per step.
 
+use paraphe_proto::ids::DeviceId;
+use paraphe_proto::time::Timestamp;
+
 use super::{Scope, challenge, life};
 use crate::domain::activation;
 use crate::domain::challenge::{Challenge, State};
-use crate::domain::device::State as DeviceState;
+use crate::domain::device::{Device, State as DeviceState};
+use crate::domain::ended::Event;
 use crate::domain::fault::Result;
 use crate::store;
+use crate::store::record::Stored;
 use crate::store::{meta, operator};
 
 /// Rows of each kind that one step moves.
@@ -43,8 +48,17 @@ pub fn sweep(s: &mut Scope<'_, '_>) -> Result<Swept> {
         s.audit("paraphed", "expire_activation", overdue.id, "ok")?;
     }
     operator::delete_ended_sessions(&mut s.rows, s.now)?;
-    meta::note_seen(&mut s.rows, s.now)?;
+    note_time(s)?;
     Ok(swept)
+}
+
+/// Notes the time, once an hour in the security journal too: a database that is put back is then seen to be older.
+fn note_time(s: &mut Scope<'_, '_>) -> Result<()> {
+    let hour = |at: Timestamp| at.as_secs().div_euclid(3_600);
+    if meta::last_seen(&mut s.rows)?.is_none_or(|at| hour(at) != hour(s.now)) {
+        s.rows.tx.note(Event::At(s.now));
+    }
+    Ok(meta::note_seen(&mut s.rows, s.now)?)
 }
 
 /// Whether [`sweep`] has anything to do; read on a reader, so that an idle daemon writes nothing.
@@ -58,30 +72,47 @@ pub fn is_due(s: &mut Scope<'_, '_>) -> Result<bool> {
         || meta::last_seen(&mut s.rows)?.is_none_or(|at| s.now.since_s(at) >= 60))
 }
 
+/// Each is read when its turn comes: an earlier one may have ended it.
 fn devices(s: &mut Scope<'_, '_>, swept: &mut Swept) -> Result<()> {
-    let limits = s.facts.attempt_limits();
-    for mut phone in store::device::due(&mut s.rows, s.now, STEP)? {
-        phone.settle(s.now, &limits);
-        swept.concluded.extend(life::take_over(s, &mut phone)?);
-        s.save_device(&mut phone)?;
-        let verb = match phone.state {
-            DeviceState::Locked { .. } => "lock",
-            DeviceState::Expired { .. } => "expire_device",
-            _ => "end_quarantine",
+    let due: Vec<DeviceId> = store::device::due(&mut s.rows, s.now, STEP)?
+        .iter()
+        .map(|phone| phone.id)
+        .collect();
+    for id in due {
+        let Some(mut phone) = store::device::load(&mut s.rows, id)? else {
+            continue;
         };
-        s.audit("paraphed", verb, phone.id, "ok")?;
-        if !phone.is_alive() {
-            swept.concluded.extend(life::end_pending(s, phone.id)?);
+        if phone.due_at.is_some_and(|at| at <= s.now) {
+            swept.concluded.extend(device(s, &mut phone)?);
         }
     }
     Ok(())
+}
+
+fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<Vec<Challenge>> {
+    let before = phone.state;
+    phone.settle(s.now, &s.facts.attempt_limits());
+    let mut ended = life::take_over(s, phone)?;
+    s.save_device(phone)?;
+    let verb = match phone.state {
+        now if now == before => return Ok(ended),
+        DeviceState::Locked { .. } => "lock",
+        DeviceState::Expired { .. } => "expire_device",
+        DeviceState::Revoked { .. } => "revoke_device",
+        _ => "end_quarantine",
+    };
+    s.audit("paraphed", verb, phone.id, "ok")?;
+    if !phone.is_alive() {
+        ended.extend(life::end_pending(s, phone.id)?);
+    }
+    Ok(ended)
 }
 
 /// A device whose confirmation never came ends with its activation.
 ///
 /// # Errors
 /// Those of the store.
-pub fn revoke_unconfirmed(s: &mut Scope<'_, '_>, id: paraphe_proto::ids::DeviceId) -> Result<()> {
+pub fn revoke_unconfirmed(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<()> {
     if let Some(mut phone) = store::device::load(&mut s.rows, id)?
         && phone.state == DeviceState::AwaitingConfirmation
     {

@@ -12,7 +12,7 @@ use crate::store::{challenge, device, relying_party, subject};
 /// One page of the past, newest first, before the number `before`; and whether there are more.
 ///
 /// # Errors
-/// `device.not_active` for a phone that was never confirmed or has ended: the past is the person's, not its.
+/// `device.*` for a phone that is not active: the past is the person's, and one in quarantine may not be theirs.
 pub fn history(
     s: &mut Scope<'_, '_>,
     device_id: DeviceId,
@@ -23,7 +23,7 @@ pub fn history(
         return fault::UNAUTHENTICATED.broken();
     };
     phone.settle(s.now, &s.facts.attempt_limits());
-    phone.require_may_refuse()?;
+    phone.require_active()?;
     let since = s
         .now
         .plus_s(-i64::from(s.facts.config.retention.history_days).saturating_mul(86_400));
@@ -57,7 +57,7 @@ pub struct DeviceView {
     pub replaced_at: Option<Timestamp>,
 }
 
-/// `Device`; a phone that was never confirmed or has ended learns its state and nothing of the person.
+/// `Device`; a phone that is not active learns of itself and nothing of the person.
 ///
 /// # Errors
 /// Those of the store.
@@ -67,17 +67,24 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         return fault::UNAUTHENTICATED.broken();
     };
     phone.settle(s.now, &limits);
-    if phone.require_may_refuse().is_err() {
-        let (blocked, frozen_since) = (Vec::new(), None);
-        return Ok(DeviceView {
-            state: phone.state,
-            attempts_left: 0,
-            wait_s: 0,
-            blocked,
-            frozen_since,
-            valid_until: None,
-            replaced_at: None,
-        });
+    let mut view = DeviceView {
+        state: phone.state,
+        attempts_left: 0,
+        wait_s: 0,
+        blocked: Vec::new(),
+        frozen_since: None,
+        valid_until: None,
+        replaced_at: None,
+    };
+    if phone.require_may_wait().is_err() {
+        return Ok(view);
+    }
+    view.attempts_left = phone.attempts.left(s.now, &limits);
+    view.wait_s = phone.attempts.wait_s(s.now, &limits);
+    view.valid_until = phone.valid_until;
+    view.replaced_at = life::replacement_of(s, &phone)?.map(|(_, at)| at);
+    if phone.require_active().is_err() {
+        return Ok(view);
     }
     let mut blocked = Vec::new();
     for block in subject::blocks(&mut s.rows, phone.subject_id)? {
@@ -85,13 +92,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         let name = party.map_or(block.relying_party_id.clone(), |party| party.display_name.clone());
         blocked.push((block.relying_party_id.clone(), name, block.since));
     }
-    Ok(DeviceView {
-        state: phone.state,
-        attempts_left: phone.attempts.left(s.now, &limits),
-        wait_s: phone.attempts.wait_s(s.now, &limits),
-        blocked,
-        frozen_since: subject::load(&mut s.rows, phone.subject_id)?.and_then(|person| person.frozen_at),
-        valid_until: phone.valid_until,
-        replaced_at: life::replacement_of(s, &phone)?.map(|(_, at)| at),
-    })
+    view.blocked = blocked;
+    view.frozen_since = subject::load(&mut s.rows, phone.subject_id)?.and_then(|person| person.frozen_at);
+    Ok(view)
 }

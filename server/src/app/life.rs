@@ -9,16 +9,17 @@ use subtle::ConstantTimeEq;
 
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
-use super::{Scope, challenge, pairwise};
+use super::{Scope, activation as activations, challenge, lift, pairwise};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::{Before, Device, State as DeviceState};
 use crate::domain::fault::{self, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::level::Acr;
 use crate::domain::relying_party::DAEMON;
+use crate::domain::subject::Subject;
 use crate::store;
-use crate::store::device;
 use crate::store::record::Stored;
+use crate::store::{activation, device};
 
 /// Action of the built-in catalogue.
 const RESUME: &str = "paraphe.resume";
@@ -62,15 +63,18 @@ pub fn suspend_by_code(
     code: &str,
 ) -> Result<Moved> {
     let limits = s.facts.attempt_limits();
-    for person in pairwise::of_identity(s, identity)? {
+    for person in pairwise::namesakes(s, identity)? {
         for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
             phone.settle(s.now, &limits);
             if phone.is_confirmed() && has_code(s, &phone, code) {
                 return match phone.state {
-                    DeviceState::Suspended { .. } => Ok(Moved {
-                        state: phone.state,
-                        ended: Vec::new(),
-                    }),
+                    DeviceState::Suspended { .. } => {
+                        s.audit(actor, "suspend_device", phone.id, "suspended_already")?;
+                        Ok(Moved {
+                            state: phone.state,
+                            ended: Vec::new(),
+                        })
+                    }
                     _ => suspend(s, phone, actor, "suspension_code"),
                 };
             }
@@ -179,23 +183,32 @@ pub fn revoke_own(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Moved> {
     keep(s, phone, &id.to_string(), "revoke_device", "own_phone")
 }
 
-/// `Enrolment.RevokeDevice`: a supervisor ends every phone of a person, and says why.
+/// `Enrolment.RevokeDevice`: a supervisor ends every phone of a person, and what was handed out for another, and says why.
 ///
 /// # Errors
 /// `subject.no_phone`, `subject.ambiguous`.
 pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why: &str) -> Result<Vec<Moved>> {
     let people = pairwise::of_identity(s, identity)?;
-    if people.len() > 1 {
+    let born = |person: &Stored<Subject>| {
+        let known = person.identity.as_ref();
+        known.map(|known| known.birthplace.clone()).unwrap_or_default()
+    };
+    let other = |asked: &str| people.iter().any(|person| born(person) != asked);
+    if people.len() > 1 || identity.birthplace().is_some_and(other) {
         return fault::SUBJECT_AMBIGUOUS.broken();
     }
-    let mut moved = Vec::new();
+    let (mut moved, mut handed_out) = (Vec::new(), 0);
     for person in people {
+        for open in activation::open_of_subject(&mut s.rows, person.id)? {
+            handed_out += 1;
+            activations::end(s, open, actor)?;
+        }
         for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
             phone.revoke(s.now);
             moved.push(keep(s, phone, actor, "revoke_device", why)?);
         }
     }
-    match moved.is_empty() {
+    match moved.is_empty() && handed_out == 0 {
         true => fault::NOTHING_TO_REVOKE.broken(),
         false => Ok(moved),
     }
@@ -208,7 +221,11 @@ pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why:
 pub fn replacement_of(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(Stored<Device>, Timestamp)>> {
     let alive = device::alive_of_subject(&mut s.rows, phone.subject_id)?;
     Ok(alive.into_iter().find_map(|other| match other.state {
-        DeviceState::Quarantined { until } if other.replaces == Some(phone.id) => Some((other, until)),
+        DeviceState::Quarantined { until }
+        | DeviceState::Suspended {
+            before: Before::Quarantined { until },
+            ..
+        } if other.replaces == Some(phone.id) => Some((other, until)),
         _ => None,
     }))
 }
@@ -291,6 +308,7 @@ pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challeng
     let Some(replaced) = new.take_over(s.now) else {
         return Ok(Vec::new());
     };
+    lift::proofed(s, new.subject_id)?;
     let Some(mut old) = device::load(&mut s.rows, replaced)? else {
         return Ok(Vec::new());
     };

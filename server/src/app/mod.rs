@@ -21,6 +21,7 @@ pub mod quota;
 pub mod raise;
 pub mod relying_party;
 pub mod request;
+pub mod restore;
 pub mod scope;
 pub mod session;
 pub mod unlock;

@@ -49,13 +49,21 @@ pub fn find(
     }
 }
 
+/// All people of this name and birth date, wherever they were born.
+///
+/// # Errors
+/// Those of the store.
+pub fn namesakes(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<Vec<Stored<Subject>>> {
+    let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
+    Ok(subject::by_lookup(&mut s.rows, &lookup)?)
+}
+
 /// The people of this name and birth date: those of the same birthplace if there are any, else those whose birthplace is not known.
 ///
 /// # Errors
 /// Those of the store.
 pub fn of_identity(s: &mut Scope<'_, '_>, identity: &PivotIdentity) -> Result<Vec<Stored<Subject>>> {
-    let lookup = s.facts.keys.lookup_hash(&identity.lookup_text());
-    let mut found = subject::by_lookup(&mut s.rows, &lookup)?;
+    let mut found = namesakes(s, identity)?;
     let birthplace_of = |person: &Stored<Subject>| {
         let known = person.identity.as_ref().map(|known| known.birthplace.clone());
         known.filter(|birthplace| !birthplace.is_empty())

@@ -15,9 +15,10 @@ use crate::app::bootstrap::{FirstAdministrator, bootstrap};
 use crate::app::{Facts, Scope};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::ended::Event;
 use crate::domain::fault::Fault;
 use crate::keys::{IssuerKeys, KeysError, ProofingKeys, write_new};
-use crate::start::{StartError, load_catalogue};
+use crate::open::{StartError, load_catalogue, new_journal};
 use crate::store::db::{Db, Options};
 use crate::store::record::Rows;
 use crate::store::seal::{MasterKey, Sealer};
@@ -120,6 +121,7 @@ fn made_files(config: &Config, root: &Path, terminal: &Path, ca: Option<&Path>) 
     let keys = &config.keys;
     let mut made = vec![
         config.store.path.as_path(),
+        &config.store.security_journal,
         &keys.master_key_file,
         &keys.issuer_keys_file,
         &keys.root_public_key_file,
@@ -220,6 +222,7 @@ fn fill_database(
 ) -> Result<Vec<Administrator>, StartError> {
     let now = Clock::starting_after(None)?.now()?;
     let db = Db::create(&facts.config.store.path, Options::default())?;
+    db.keep(new_journal(&facts.config.store.security_journal, &facts.sealer)?);
     let terminal = terminal.public_key().clone();
     let made: Vec<FirstAdministrator> = db.write_blocking("init", move |tx| {
         let mut scope = Scope {
@@ -227,6 +230,7 @@ fn fill_database(
             facts: &facts,
             now,
         };
+        scope.rows.tx.note(Event::At(now));
         bootstrap(&mut scope, &root, &terminal)
     })?;
     db.close_blocking()?;

@@ -56,8 +56,19 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     let config = parse(LEAST).unwrap();
     assert_eq!(config.actions_file, Path::new("/etc/paraphe/actions.toml"));
     assert_eq!(config.store.path, Path::new("/var/lib/paraphe/paraphe.db"));
+    let beside = Path::new("/var/lib/paraphe/security.journal");
+    assert_eq!(config.store.security_journal, beside);
     let missing: Vec<_> = config.missing_files().into_iter().map(|(key, _)| key).collect();
     assert!(missing.contains(&"tls.private_key_file"), "{missing:?}");
+}
+
+#[test]
+fn the_security_journal_is_not_the_database() {
+    let path = "path = \"/var/lib/paraphe/paraphe.db\"\n";
+    let both = format!("{path}security_journal = \"/var/lib/paraphe/paraphe.db\"\n");
+    let error = parse(&LEAST.replace(path, &both)).expect_err("must be refused");
+    assert_eq!(error.code(), "config.conflict");
+    assert!(error.to_string().contains("store.security_journal"), "{error}");
 }
 
 #[test]

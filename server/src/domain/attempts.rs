@@ -173,6 +173,13 @@ impl Attempts {
         Ok(self)
     }
 
+    /// After a declared restore, at most one attempt is left: how many were made since the backup is not known. What was evaluated before
+    /// cannot be credited any more, since it may have been once; the wait still counts from the last attempt that is known.
+    pub fn cut(&mut self, limits: &Limits) {
+        self.failures = self.failures.max(limits.max_failures.saturating_sub(1));
+        self.latest = self.latest.saturating_add(1);
+    }
+
     fn rolling(&self, now: Timestamp, limits: &Limits) -> u32 {
         let recent = |charge: &&Charge| now.since_s(charge.at) < limits.rolling_window_s;
         u32::try_from(self.outstanding.iter().filter(recent).count()).unwrap_or(u32::MAX)
@@ -306,6 +313,47 @@ mod tests {
         }
         assert_eq!(guesses, 20);
         assert!(attempts.locks_at(&LIMITS).is_some());
+    }
+
+    #[test]
+    fn a_cut_leaves_one_attempt_that_the_right_pin_gives_back() {
+        let mut attempts = fail(Attempts::default(), 0, 1);
+        attempts.cut(&LIMITS);
+        assert_eq!(attempts.left(at(900), &LIMITS), 1);
+        let before = attempts.clone().credit(1, challenge(1), [1; 32]).err().unwrap();
+        assert_eq!(
+            before.code(),
+            "evaluation.stale",
+            "it may have been credited once"
+        );
+        let wait = attempts.clone().charge(at(899), challenge(2), [2; 32], &LIMITS);
+        assert_eq!(wait.err().unwrap().code(), "device.wait");
+        let charged = attempts.charge(at(900), challenge(2), [2; 32], &LIMITS).unwrap();
+        assert_eq!(charged.attempts.left(at(900), &LIMITS), 0);
+        let credited = charged
+            .attempts
+            .credit(charged.number, challenge(2), [2; 32])
+            .unwrap();
+        assert_eq!(credited.left(at(900), &LIMITS), 5);
+    }
+
+    #[test]
+    fn a_cut_gives_nothing_back() {
+        let mut fresh = Attempts::default();
+        fresh.cut(&LIMITS);
+        assert_eq!(fresh.left(at(0), &LIMITS), 1);
+        assert_eq!(fresh.wait_s(at(0), &LIMITS), 0, "nothing to wait for");
+        let mut spent = Attempts::default();
+        for (now, n) in [(0, 0), (0, 1), (0, 2), (60, 3), (960, 4)] {
+            spent = fail(spent, now, n);
+        }
+        for _ in 0..3 {
+            spent.cut(&LIMITS);
+            fresh.cut(&LIMITS);
+            assert_eq!(spent.left(at(960), &LIMITS), 0);
+            assert_eq!(fresh.left(at(960), &LIMITS), 1);
+        }
+        assert_eq!(spent.locks_at(&LIMITS), Some(at(960 + CREDIT_WINDOW_S)));
     }
 
     proptest! {

@@ -41,6 +41,12 @@ pub struct Evidence {
     /// The provider that signed for it; `None` where a clerk saw it.
     #[serde(default)]
     pub proofed: Option<Proofed>,
+    /// Issuing state and number of an earlier document of the same person, as the clerk was told; empty when not.
+    #[serde(default)]
+    pub previous_document: String,
+    /// The clerk said that this is none of the namesakes that were known.
+    #[serde(default)]
+    pub another_person: bool,
 }
 
 /// An identity-proofing provider's word.
@@ -228,6 +234,8 @@ mod tests {
             checks: vec![],
             recorded_at: Timestamp::from_secs(0),
             proofed: None,
+            previous_document: String::new(),
+            another_person: false,
         }
     }
 

@@ -12,6 +12,8 @@ use super::fault::{self, Result};
 use super::level::Acr;
 use super::secret::{Bytes, Secret};
 
+mod ended;
+
 /// Where a device is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
@@ -107,12 +109,13 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Whether the store knows all that the phone has seen.
+    /// Whether the store knows all that the phone has seen. What it has seen before a declared restore may be more: numbers count within
+    /// one restore epoch.
     ///
     /// # Errors
     /// `device.rollback_noticed`: the store was rolled back undeclared.
     pub fn require_known(&self, latest: u64, restore_epoch: u64) -> Result<()> {
-        if self.evaluation > latest || self.restore_epoch > restore_epoch {
+        if (self.restore_epoch, self.evaluation) > (restore_epoch, latest) {
             return fault::ROLLBACK_NOTICED.broken();
         }
         Ok(())
@@ -181,7 +184,15 @@ impl Device {
         } else if over(self.valid_until) {
             self.end(State::Expired { at: now });
         } else if self.replaces.is_none() && over(self.quarantine()) {
-            self.state = State::Active;
+            self.state = match self.state {
+                State::Suspended { at, .. } => State::Suspended {
+                    at,
+                    before: Before::Active,
+                },
+                _ => State::Active,
+            };
+        } else if self.replaces.is_some() && self.rollback_noticed {
+            self.revoke(now);
         } else {
             return false;
         }
@@ -203,7 +214,11 @@ impl Device {
 
     fn quarantine(&self) -> Option<Timestamp> {
         match self.state {
-            State::Quarantined { until } => Some(until),
+            State::Quarantined { until }
+            | State::Suspended {
+                before: Before::Quarantined { until },
+                ..
+            } => Some(until),
             _ => None,
         }
     }

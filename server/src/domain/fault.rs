@@ -93,6 +93,7 @@ rules! {
     MATCH_TOO_WEAK = "request.match", Invalid, "The catalogue asks for a stronger match mode.";
     REQUESTS_EXHAUSTED = "request.too_many", Exhausted, "Too many requests for this person: wait.";
     SUBJECT_NOT_FOUND = "subject.not_found", NotFound, "There is no such person at this relying party.";
+    NO_SUCH_DOCUMENT = "subject.no_such_document", Precondition, "Nobody of that name and birth date was enrolled with that document.";
     SUBJECT_AMBIGUOUS = "subject.ambiguous", Precondition, "Several people match: add the birthplace.";
     SUBJECT_REFUSES = "subject.refuses", Precondition, "Confirmations for this person are not open to this relying party.";
     ENROLMENT_REQUIRED = "enrolment.required", Precondition, "The person has no active phone at the level that this action needs.";

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod challenge;
 pub mod device;
 pub mod digest;
+pub mod ended;
 pub mod fault;
 pub mod identity;
 pub mod level;

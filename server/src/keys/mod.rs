@@ -9,6 +9,7 @@ mod proofing;
 pub use file::{KeysError, read_master_key, read_public_key, write_new};
 pub use proofing::ProofingKeys;
 
+use paraphe_proto::encoding::hex;
 use paraphe_proto::ids::{ActivationId, PairwiseSubject, SubjectId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
@@ -111,6 +112,14 @@ impl IssuerKeys {
         Transcript::new("paraphe/v1/lookup")
             .field(lookup_text.as_bytes())
             .hmac(self.lookup.as_slice())
+    }
+
+    /// A short mark of a person for the audit trail: equal for the same names and birth date, and it names nobody.
+    pub fn person_mark(&self, lookup_text: &str) -> String {
+        let digest = Transcript::new("paraphe/v1/person-mark")
+            .field(lookup_text.as_bytes())
+            .hmac(self.lookup.as_slice());
+        format!("person:{}", hex(digest.get(..8).unwrap_or_default()))
     }
 
     /// What is kept of a suspension code, which is drawn for one activation.

@@ -29,6 +29,11 @@ impl ProofingKeys {
         Ok(Self(keys))
     }
 
+    /// Whether a provider is still in the configuration.
+    pub fn trusts(&self, provider: &str) -> bool {
+        self.0.contains_key(provider)
+    }
+
     /// The key of that thumbprint and the name of the provider that has it.
     pub fn by_thumbprint(&self, kid: &str) -> Option<(&str, &PublicKey)> {
         self.0.iter().find_map(|(name, keys)| {

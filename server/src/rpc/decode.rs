@@ -12,6 +12,7 @@ use crate::domain::catalogue::ParameterValue;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::operator::OperatorRole;
+use crate::domain::text::PlainText;
 
 /// An id of the right form.
 ///
@@ -63,20 +64,29 @@ pub fn suspension_code(text: &str) -> Result<String> {
     }
 }
 
+/// Issuing state and number of an earlier document, or nothing.
+///
+/// # Errors
+/// `field.invalid`.
+pub fn previous_document(text: &str) -> Result<String> {
+    let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == ' ';
+    if text.len() <= 40 && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(Fault::field(
+            "previous_document",
+            "It must be the issuing state and the number in capitals, e.g. `FRA 12AB34567`.",
+        ))
+    }
+}
+
 /// Why an operator does something, for the audit trail.
 ///
 /// # Errors
 /// `field.invalid`.
 pub fn reason(text: &str) -> Result<String> {
-    let length = text.chars().count();
-    if (1..=200).contains(&length) && !text.chars().any(char::is_control) {
-        Ok(text.to_owned())
-    } else {
-        Err(Fault::field(
-            "reason",
-            "It must be 1 to 200 characters without control characters.",
-        ))
-    }
+    let plain = PlainText::parse(text, 200).map_err(|error| Fault::field("reason", format!("{error}.")))?;
+    Ok(format!("reason: {}", plain.as_str()))
 }
 
 /// How a backend names a person.

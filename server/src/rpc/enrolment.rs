@@ -61,6 +61,8 @@ impl Enrolment for EnrolmentService {
             birthplace: wire.birthplace,
             accepted: wire.accepted,
             proofing: wire.proofing,
+            previous_document: decode::previous_document(&wire.previous_document)?,
+            another_person: wire.another_person,
         };
         let (now, target) = (self.0.now()?, wire.case_id);
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::record(s, clerk, &cmd);
@@ -149,12 +151,10 @@ impl Enrolment for EnrolmentService {
         let wire = request.into_inner();
         let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
         let code = decode::suspension_code(&wire.suspension_code)?;
+        let target = self.0.daemon.facts.keys.person_mark(&identity.lookup_text());
         let by = actor.clone();
         let verb = move |s: &mut crate::app::Scope<'_, '_>| life::suspend_by_code(s, &by, &identity, &code);
-        let moved = self
-            .0
-            .operate("suspend_device", actor, String::new(), now, verb)
-            .await?;
+        let moved = self.0.operate("suspend_device", actor, target, now, verb).await?;
         let state = encode::device_state_name(moved.state);
         moved
             .ended
@@ -171,12 +171,10 @@ impl Enrolment for EnrolmentService {
         let wire = request.into_inner();
         let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
         let reason = decode::reason(&wire.reason)?;
+        let target = self.0.daemon.facts.keys.person_mark(&identity.lookup_text());
         let by = actor.clone();
         let verb = move |s: &mut crate::app::Scope<'_, '_>| life::revoke(s, &by, &identity, &reason);
-        let moved = self
-            .0
-            .operate("revoke_device", actor, String::new(), now, verb)
-            .await?;
+        let moved = self.0.operate("revoke_device", actor, target, now, verb).await?;
         let revoked = u32::try_from(moved.len()).unwrap_or(u32::MAX);
         moved
             .into_iter()

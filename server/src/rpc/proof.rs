@@ -125,7 +125,7 @@ pub async fn settle(shared: &Shared, id: DeviceId, now: Timestamp, fault: Fault)
     if fault.code() != fault::ROLLBACK_NOTICED.code {
         return status::status(fault);
     }
-    tracing::error!(device_id = %id, "a phone has seen later evaluations than the store knows: undeclared rollback");
+    tracing::error!(code = fault.code(), device_id = %id, "a phone has seen later evaluations than the store knows: undeclared rollback");
     let noticed = shared.write("notice_rollback", now, move |s| unlock::notice_rollback(s, id));
     noticed.await.err().unwrap_or_else(|| status::status(fault))
 }

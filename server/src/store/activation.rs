@@ -6,6 +6,7 @@ use paraphe_proto::time::Timestamp;
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
 use crate::domain::activation::Activation;
+use crate::domain::ended::Ended;
 
 impl Record for Activation {
     const TABLE: &'static str = "activation";
@@ -18,6 +19,11 @@ impl Record for Activation {
             self.state.as_str().into(),
             self.expires_at.as_secs().into(),
         ]
+    }
+
+    /// Every restore voids what is open.
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 
@@ -49,4 +55,9 @@ pub fn overdue(
         &format!("{OPEN} AND expires_at <= $1 ORDER BY expires_at LIMIT $2"),
         &[now.as_secs().into(), limit.into()],
     )
+}
+
+/// Those that have not ended, at most `limit`.
+pub fn open(rows: &mut Rows<'_, '_>, limit: i64) -> Result<Vec<Stored<Activation>>, StoreError> {
+    rows.select(&format!("{OPEN} ORDER BY expires_at LIMIT $1"), &[limit.into()])
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
+use crate::domain::ended::Ended;
 
 /// One entry. Sealed as a list in this order; earlier releases sealed a map with the names of the fields.
 #[derive(Deserialize)]
@@ -76,6 +77,10 @@ impl Record for Entry {
 
     fn clear(&self) -> Vec<Value> {
         vec![Value::Int(i64::try_from(self.number).unwrap_or(i64::MAX))]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 

@@ -4,7 +4,8 @@ use paraphe_proto::ids::CaseId;
 
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
-use crate::domain::case::Case;
+use crate::domain::case::{Case, State};
+use crate::domain::ended::Ended;
 
 impl Record for Case {
     const TABLE: &'static str = "enrolment_case";
@@ -17,6 +18,10 @@ impl Record for Case {
             self.opened_by.to_string().into(),
             self.opened_at.as_secs().into(),
         ]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        matches!(self.state, State::Rejected).then_some(Ended::Case { id: self.id })
     }
 }
 

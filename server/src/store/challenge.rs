@@ -10,6 +10,7 @@ use super::db::Value;
 use super::past;
 use super::record::{Record, Rows, StoreError, Stored};
 use crate::domain::challenge::Challenge;
+use crate::domain::ended::Ended;
 
 impl Record for Challenge {
     const TABLE: &'static str = "challenge";
@@ -39,6 +40,11 @@ impl Record for Challenge {
             self.expires_at.as_secs().into(),
             self.verdict_number.map_or(Value::Null, number),
         ]
+    }
+
+    /// Every restore voids what is pending.
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 
@@ -94,6 +100,11 @@ pub fn pending_of_pair(rows: &mut Rows<'_, '_>, device_id: DeviceId, relying_par
         "device_id = $1 AND state = 'pending' AND relying_party_id = $2",
         &[device_id.to_string().into(), relying_party_id.into()],
     )
+}
+
+/// Pending ones, at most `limit`.
+pub fn pending(rows: &mut Rows<'_, '_>, limit: i64) -> Challenges {
+    rows.select("state = 'pending' ORDER BY expires_at LIMIT $1", &[limit.into()])
 }
 
 /// Pending ones whose time is over, at most `limit`.

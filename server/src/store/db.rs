@@ -12,12 +12,17 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
+use self::keeper::Keeper;
 use self::sqlite::Sqlite;
 use self::task::{Lane, task};
+use super::journal::Journal;
 use super::migrations::{self, Migration};
+use crate::domain::ended::Event;
 
+mod copy;
 mod error;
 mod file;
+mod keeper;
 mod lanes;
 mod sqlite;
 mod task;
@@ -25,6 +30,7 @@ mod task;
 mod tests;
 mod value;
 
+pub use self::copy::copy;
 pub use self::error::DbError;
 pub use self::value::{Row, Value};
 
@@ -65,6 +71,13 @@ impl<'c> Tx<'c> {
     fn sqlite(sqlite: &'c Sqlite) -> Tx<'c> {
         Tx {
             driver: Driver::Sqlite(sqlite),
+        }
+    }
+
+    /// Says something to the security journal, which holds it before this transaction is committed.
+    pub fn note(&mut self, event: Event) {
+        match self.driver {
+            Driver::Sqlite(sqlite) => sqlite.note(event),
         }
     }
 
@@ -116,6 +129,7 @@ pub struct Db {
 struct Lanes {
     writer: Lane,
     readers: Lane,
+    keeper: Arc<Mutex<Keeper>>,
 }
 
 impl Db {
@@ -187,13 +201,36 @@ impl Db {
             readers.start("store-reader", move || lanes::read(connection, reads, file_lock))?;
         }
         let (writer, writes) = Lane::new(options.write_queue);
+        let keeper = Arc::new(Mutex::new(Keeper::Absent));
+        let group = lanes::Grouping {
+            limit: options.group_limit,
+            keeper: keeper.clone(),
+        };
         let file_lock = file_lock.clone();
         writer.start("store-writer", move || {
-            lanes::write(sqlite, writes, options.group_limit, file_lock)
+            lanes::write(sqlite, writes, group, file_lock)
         })?;
+        let lanes = Lanes {
+            writer,
+            readers,
+            keeper,
+        };
         Ok(Db {
-            lanes: Arc::new(Lanes { writer, readers }),
+            lanes: Arc::new(lanes),
         })
+    }
+
+    /// Keeps `journal` from now on. Before, a transaction that ends something is refused.
+    pub fn keep(&self, journal: Journal) {
+        *task::lock(&self.lanes.keeper) = Keeper::Kept {
+            journal: Box::new(journal),
+            awaits_commit: false,
+        };
+    }
+
+    /// Lets transactions end things without a journal, for a declared restore alone.
+    pub fn waive_journal(&self) {
+        *task::lock(&self.lanes.keeper) = Keeper::Waived;
     }
 
     /// Runs `work` as one durable transaction called `name` and returns its result once it is on the disk.

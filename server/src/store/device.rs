@@ -6,6 +6,7 @@ use paraphe_proto::time::Timestamp;
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
 use crate::domain::device::Device;
+use crate::domain::ended::Ended;
 
 impl Record for Device {
     const TABLE: &'static str = "device";
@@ -18,6 +19,10 @@ impl Record for Device {
             self.state.as_str().into(),
             self.due_at.map_or(Value::Null, |at| Value::Int(at.as_secs())),
         ]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        Device::ended(self)
     }
 }
 
@@ -42,5 +47,18 @@ pub fn due(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Result<Vec<St
     rows.select(
         "due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2",
         &[now.as_secs().into(), limit.into()],
+    )
+}
+
+/// Devices that still count, by id after `after`, at most `limit`.
+pub fn alive_after(
+    rows: &mut Rows<'_, '_>,
+    after: Option<DeviceId>,
+    limit: i64,
+) -> Result<Vec<Stored<Device>>, StoreError> {
+    let after = after.map_or(String::new(), |id| id.to_string());
+    rows.select(
+        "id > $1 AND state IN ('awaiting_confirmation', 'quarantined', 'active', 'suspended') ORDER BY id LIMIT $2",
+        &[after.into(), limit.into()],
     )
 }

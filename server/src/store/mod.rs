@@ -7,6 +7,7 @@ pub mod case;
 pub mod challenge;
 pub mod db;
 pub mod device;
+pub mod journal;
 pub mod meta;
 pub mod migrations;
 pub mod operator;

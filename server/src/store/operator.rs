@@ -5,6 +5,7 @@ use paraphe_proto::time::Timestamp;
 
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
+use crate::domain::ended::Ended;
 use crate::domain::operator::{Operator, Session, Terminal};
 
 impl Record for Operator {
@@ -19,6 +20,10 @@ impl Record for Operator {
             state.into(),
         ]
     }
+
+    fn ended(&self) -> Option<Ended> {
+        self.disabled.then_some(Ended::Operator { id: self.id })
+    }
 }
 
 impl Record for Terminal {
@@ -27,6 +32,10 @@ impl Record for Terminal {
 
     fn clear(&self) -> Vec<Value> {
         vec![self.thumbprint.as_str().into()]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 
@@ -40,6 +49,11 @@ impl Record for Session {
             self.operator_id.to_string().into(),
             self.expires_at.as_secs().into(),
         ]
+    }
+
+    /// Every restore ends all sessions.
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 

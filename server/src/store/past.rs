@@ -14,6 +14,7 @@ use super::challenge::{Challenges, number};
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
 use crate::domain::challenge::Challenge;
+use crate::domain::ended::Ended;
 
 mod deflate;
 mod pack;
@@ -56,6 +57,10 @@ impl Record for Past {
             challenge.verdict_number.map_or(Value::Null, number),
             key_digest(&challenge.relying_party_id, &challenge.idempotency_key).into(),
         ]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 

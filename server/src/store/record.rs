@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::db::{DbError, Row, Tx, Value};
 use super::seal::{SealError, Sealer};
+use crate::domain::ended::{Ended, change};
 
 /// A type that is stored as a sealed row.
 pub trait Record: Serialize + DeserializeOwned {
@@ -18,6 +19,9 @@ pub trait Record: Serialize + DeserializeOwned {
     const COLUMNS: &'static [&'static str];
     /// Values of the clear columns.
     fn clear(&self) -> Vec<Value>;
+    /// What of it must stay ended when an older database is put back; every change of it goes to the security journal with the
+    /// transaction that makes it.
+    fn ended(&self) -> Option<Ended>;
 }
 
 /// A record with the version under which it was read.
@@ -27,6 +31,8 @@ pub struct Stored<R> {
     version: i64,
     /// Its clear columns as they stand in the row.
     clear: Vec<Value>,
+    /// What of it had ended when it was read.
+    ended: Option<Ended>,
 }
 
 impl<R> std::ops::Deref for Stored<R> {
@@ -49,6 +55,7 @@ impl<R> Stored<R> {
             record: change(self.record),
             version: self.version,
             clear: self.clear,
+            ended: self.ended,
         }
     }
 
@@ -61,6 +68,7 @@ impl<R> Stored<R> {
             record: change(self.record)?,
             version: self.version,
             clear: self.clear,
+            ended: self.ended,
         })
     }
 }
@@ -127,7 +135,14 @@ impl<'a, 'tx> Rows<'a, 'tx> {
             places.join(", ")
         );
         self.tx.execute(&sql, &values)?;
+        self.note(None, record.ended());
         Ok(())
+    }
+
+    fn note(&mut self, before: Option<&Ended>, after: Option<Ended>) {
+        if let Some(event) = change(before, after) {
+            self.tx.note(event);
+        }
     }
 
     /// Writes a changed record, guarded by the version that was read. Clear columns that stayed as they were are not named, since
@@ -167,8 +182,9 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         if self.tx.execute(&sql, &values)? != 1 {
             return Err(StoreError::Stale(R::TABLE));
         }
-        stored.version = next;
-        stored.clear = clear;
+        let ended = stored.record.ended();
+        self.note(stored.ended.as_ref(), ended.clone());
+        (stored.version, stored.clear, stored.ended) = (next, clear, ended);
         Ok(())
     }
 
@@ -183,6 +199,7 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         if self.tx.execute(&sql, &[key, Value::Int(stored.version)])? != 1 {
             return Err(StoreError::Stale(R::TABLE));
         }
+        self.note(stored.ended.as_ref(), None);
         Ok(())
     }
 
@@ -243,10 +260,12 @@ impl<'a, 'tx> Rows<'a, 'tx> {
                 });
             }
         }
+        let ended = record.ended();
         Ok(Stored {
             record,
             version,
             clear,
+            ended,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
+use crate::domain::ended::Ended;
 use crate::domain::relying_party::RelyingParty;
 
 impl Record for RelyingParty {
@@ -14,6 +15,10 @@ impl Record for RelyingParty {
             .as_deref()
             .map_or(Value::Null, Value::from);
         vec![self.id.as_str().into(), certificate]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 

@@ -8,6 +8,7 @@ use paraphe_proto::transcript::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const FORMAT: u8 = 1;
 const ROW_KEY_LABEL: &str = "paraphe/v1/row-key";
+const JOURNAL_KEY_LABEL: &str = "paraphe/v1/journal-key";
 const ROW_LABEL: &str = "paraphe/v1/row";
 const MASTER_KEY_BYTES: usize = 32;
 const CHECK_TABLE: &str = "meta";
@@ -237,6 +239,17 @@ impl Sealer {
         } else {
             Err(SealError::WrongMasterKey)
         }
+    }
+
+    /// The key that authenticates the security journal.
+    ///
+    /// # Errors
+    /// [`SealError::Record`], which does not happen.
+    pub fn journal_key(&self) -> Result<hmac::Key, SealError> {
+        let info = Transcript::new(JOURNAL_KEY_LABEL);
+        let info = [info.bytes()];
+        let key = self.rows.expand(&info, hmac::HMAC_SHA256);
+        Ok(hmac::Key::from(key.map_err(|_| unreadable("journal", "no key"))?))
     }
 
     fn row_key(&self, table: &str, id: &str) -> Result<LessSafeKey, SealError> {

@@ -4,6 +4,7 @@ use paraphe_proto::ids::{PairwiseSubject, SubjectId};
 
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
+use crate::domain::ended::Ended;
 use crate::domain::subject::{Block, Pairwise, Subject};
 
 impl Record for Subject {
@@ -17,6 +18,13 @@ impl Record for Subject {
             .map_or(Value::Null, |hash| Value::Bytes(hash.to_vec()));
         vec![self.id.to_string().into(), lookup]
     }
+
+    fn ended(&self) -> Option<Ended> {
+        self.frozen_at.map(|since| Ended::Frozen {
+            subject_id: self.id,
+            since,
+        })
+    }
 }
 
 impl Record for Pairwise {
@@ -25,6 +33,10 @@ impl Record for Pairwise {
 
     fn clear(&self) -> Vec<Value> {
         vec![pairwise_key(&self.relying_party_id, &self.subject).into()]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        None
     }
 }
 
@@ -35,6 +47,14 @@ impl Record for Block {
     fn clear(&self) -> Vec<Value> {
         let key = format!("{}/{}", self.subject_id, self.relying_party_id);
         vec![key.into(), self.subject_id.to_string().into()]
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        Some(Ended::Block {
+            subject_id: self.subject_id,
+            relying_party_id: self.relying_party_id.clone(),
+            since: self.since,
+        })
     }
 }
 

@@ -114,6 +114,8 @@ pub fn case(person: &Person, clerk: OperatorId, id: CaseId) -> Case {
         checks: vec!["document_genuine".to_owned(), "holder_likeness".to_owned()],
         recorded_at: person.at,
         proofed: None,
+        previous_document: String::new(),
+        another_person: false,
     };
     Case {
         id,

@@ -9,7 +9,7 @@ use paraphe_server::app::{Facts, Scope};
 use paraphe_server::config::Config;
 use paraphe_server::domain::fault::Fault;
 use paraphe_server::keys::{IssuerKeys, ProofingKeys, read_master_key, read_public_key};
-use paraphe_server::start::load_catalogue;
+use paraphe_server::open::load_catalogue;
 use paraphe_server::store::db::{Db, Options};
 use paraphe_server::store::record::{Record, Rows};
 use paraphe_server::store::seal::Sealer;
@@ -40,6 +40,7 @@ impl Store {
         let root = read_public_key(&config.keys.root_public_key_file)?;
         let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &sealer, root)?;
         let db = Db::open(&config.store.path, Options::default())?;
+        db.waive_journal();
         let seconds = i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs())?;
         let store = Self {
             facts: Arc::new(Facts {

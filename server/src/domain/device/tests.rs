@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::ended::DeviceEnd;
 use paraphe_proto::ids::ChallengeId;
 
 const LIMITS: Limits = Limits {
@@ -169,4 +170,81 @@ fn a_phone_takes_anothers_place_after_its_quarantine_and_once() {
     assert_eq!(device.take_over(at(100)), Some(old));
     assert_eq!(device.state, State::Active);
     assert_eq!(device.take_over(at(101)), None);
+}
+
+#[test]
+fn what_a_phone_saw_counts_within_its_restore_epoch() {
+    for (evaluation, restore_epoch, known) in [
+        (5, 1, true),
+        (6, 1, false),
+        (60, 0, true),
+        (0, 2, false),
+        (60, 2, false),
+    ] {
+        let seen = Seen {
+            evaluation,
+            restore_epoch,
+        };
+        assert_eq!(
+            seen.require_known(5, 1).is_ok(),
+            known,
+            "{evaluation} in {restore_epoch}"
+        );
+    }
+}
+
+#[test]
+fn an_end_is_carried_out_again_once_and_never_taken_back() {
+    for (end, pin_epoch, code) in [
+        (Some(DeviceEnd::Locked), 1, "device.locked"),
+        (Some(DeviceEnd::Revoked), 1, "device.not_active"),
+        (Some(DeviceEnd::Suspended), 1, "device.suspended"),
+        (Some(DeviceEnd::RollbackNoticed), 1, "device.rollback_noticed"),
+        (None, 2, "device.not_active"),
+        (Some(DeviceEnd::Suspended), 2, "device.not_active"),
+    ] {
+        let mut device = device();
+        device.confirm(at(0), 0).unwrap();
+        assert_eq!(device.ended(), None);
+        assert!(device.end_again(end, pin_epoch, at(9)), "{end:?}");
+        assert_eq!(device.require_active().err().unwrap().code(), code);
+        assert!(device.ended().is_some());
+        assert!(!device.end_again(end, pin_epoch, at(10)), "{end:?}");
+    }
+}
+
+#[test]
+fn a_cut_leaves_one_attempt_and_ends_what_was_not_confirmed() {
+    let mut unconfirmed = device();
+    unconfirmed.cut(at(9), &LIMITS);
+    assert_eq!(unconfirmed.state, State::Revoked { at: at(9) });
+    let mut device = device();
+    device.confirm(at(0), 0).unwrap();
+    device.cut(at(9), &LIMITS);
+    assert_eq!(device.attempts.left(at(9), &LIMITS), 1);
+    assert!(device.require_active().is_ok());
+    assert!(!device.settle(at(99_999), &LIMITS), "nothing was tried");
+}
+
+#[test]
+fn a_quarantine_goes_on_in_a_suspension() {
+    let mut device = device();
+    device.confirm(at(0), 100).unwrap();
+    device.suspend(at(1)).unwrap();
+    device.schedule(&LIMITS);
+    assert_eq!(device.due_at, Some(at(100)));
+    assert!(device.settle(at(100), &LIMITS));
+    device.resume().unwrap();
+    assert_eq!(device.state, State::Active);
+}
+
+#[test]
+fn a_phone_that_noticed_a_rollback_takes_nobodys_place() {
+    let mut device = device();
+    device.replaces = Some(DeviceId::from_bytes([8; 16]));
+    device.confirm(at(0), 100).unwrap();
+    device.rollback_noticed = true;
+    assert!(device.settle(at(100), &LIMITS));
+    assert_eq!(device.take_over(at(100)), None);
+    assert_eq!(device.state, State::Revoked { at: at(100) });
 }

@@ -51,6 +51,11 @@ pub(super) fn create(path: &Path) -> Result<(), DbError> {
         .mode(OWNER_ONLY)
         .open(path)
         .map_err(|error| DbError::io(path, &error))?;
+    sync_name(path)
+}
+
+/// Makes the directory entry durable.
+pub(super) fn sync_name(path: &Path) -> Result<(), DbError> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
@@ -73,7 +78,7 @@ pub(super) fn restrict(path: &Path) -> Result<(), DbError> {
     Ok(())
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)

@@ -1,12 +1,14 @@
 //! The database threads: one writer that commits in groups, and readers with a snapshot each. Started by `Db`, fed by `task`.
 //! Invariants: a write that fails leaves nothing behind and nobody else with it; nobody of a group is answered before its COMMIT returned, and a COMMIT that
-//! fails fails the whole group, also those that had an error of their own, since it may rest on what was never stored.
+//! fails fails the whole group, also those that had an error of their own, since it may rest on what was never stored; what a group ends is
+//! in the security journal before its COMMIT (`keeper`).
 
 use std::fs::File;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::keeper::Keeper;
 use super::sqlite::Sqlite;
 use super::task::{Task, lock};
 use super::{DbError, Tx};
@@ -18,15 +20,22 @@ const LINGER: Duration = Duration::from_millis(2);
 
 type Queue = Receiver<Box<dyn Task>>;
 
-/// The writer thread: drains `queue` in groups of at most `group_limit`, then checkpoints and lets go of the file's lock.
+/// How groups are made and what they owe the security journal.
+pub(super) struct Grouping {
+    /// Transactions in a group at most.
+    pub(super) limit: usize,
+    pub(super) keeper: Arc<Mutex<Keeper>>,
+}
+
+/// The writer thread: drains `queue` in groups, then checkpoints and lets go of the file's lock.
 pub(super) fn write(
     sqlite: Sqlite,
     queue: Queue,
-    group_limit: usize,
+    grouping: Grouping,
     file_lock: Arc<File>,
 ) -> Result<(), DbError> {
     while let Ok(first) = queue.recv() {
-        commit_group(&sqlite, first, &queue, group_limit);
+        commit_group(&sqlite, first, &queue, &grouping);
     }
     let checkpointed = sqlite.checkpoint();
     drop(sqlite);
@@ -34,13 +43,17 @@ pub(super) fn write(
     checkpointed
 }
 
-fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, limit: usize) {
+fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, grouping: &Grouping) {
     let mut group = vec![first];
-    let outcome = match run_together(sqlite, &mut group, queue, limit) {
-        Ok(Run::Clean) => sqlite.commit(),
+    let commit = || {
+        lock(&grouping.keeper).record(&mut Tx::sqlite(sqlite), sqlite.take_events())?;
+        sqlite.commit()
+    };
+    let outcome = match run_together(sqlite, &mut group, queue, grouping.limit) {
+        Ok(Run::Clean) => commit(),
         Ok(Run::Spoiled) => {
             sqlite.abandon();
-            run_apart(sqlite, &mut group).and_then(|()| sqlite.commit())
+            run_apart(sqlite, &mut group).and_then(|()| commit())
         }
         Err(error) => Err(error),
     };
@@ -52,6 +65,7 @@ fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, limit: usi
     for task in group {
         task.answer(failure.clone());
     }
+    lock(&grouping.keeper).settle(failure.is_none());
 }
 
 /// How a group ran without savepoints.
@@ -102,8 +116,12 @@ fn run_one(sqlite: &Sqlite, task: &mut dyn Task) -> Result<Run, DbError> {
         return Ok(Run::Clean);
     }
     sqlite.forget_writes();
+    let events = sqlite.events();
     let keep = task.run(&mut Tx::sqlite(sqlite));
     require_transaction(sqlite)?;
+    if !keep {
+        sqlite.forget_events(events);
+    }
     Ok(if keep || !sqlite.has_written() {
         Run::Clean
     } else {
@@ -116,12 +134,14 @@ fn run_apart(sqlite: &Sqlite, group: &mut [Box<dyn Task>]) -> Result<(), DbError
     sqlite.begin_write()?;
     for task in group.iter_mut().filter(|task| !task.is_abandoned()) {
         sqlite.savepoint()?;
+        let events = sqlite.events();
         let keep = task.run(&mut Tx::sqlite(sqlite));
         require_transaction(sqlite)?;
         if keep {
             sqlite.release()?;
         } else {
             sqlite.undo()?;
+            sqlite.forget_events(events);
         }
     }
     Ok(())

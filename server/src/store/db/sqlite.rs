@@ -1,4 +1,4 @@
-//! The SQLite driver: the only file that names rusqlite. Called by `db` and its threads.
+//! The SQLite driver: this file and its folder are the only ones that name rusqlite. Called by `db` and its threads.
 //! Invariants: a foreign or newer file is recognised before anything in it changes; a committed transaction has reached the disk
 //! (write-ahead log, `synchronous = FULL`); parameters `$1..$n` are bound in that order or refused.
 
@@ -9,11 +9,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Statement, ToSql, ffi};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Statement};
 
+use self::translate::{named, value};
 use super::{DbError, Row, Value};
+use crate::domain::ended::Event;
 use crate::store::migrations::Migration;
+
+mod translate;
 
 /// "PRPH": written into the header of each database, so that another application's file is recognised.
 const APPLICATION_ID: i64 = 0x5052_5048;
@@ -22,8 +25,14 @@ const CHECK_LIMIT: Duration = Duration::from_secs(1);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
 
-/// One connection, whether it has written lately, and the texts that [`check_statement`] has passed: a few dozen, all ours.
-pub(super) struct Sqlite(Connection, Cell<bool>, RefCell<HashSet<String>>);
+/// One connection, whether it has written lately, the texts that [`check_statement`] has passed: a few dozen, all ours; and what the
+/// transaction says to the security journal.
+pub(super) struct Sqlite(
+    Connection,
+    Cell<bool>,
+    RefCell<HashSet<String>>,
+    RefCell<Vec<Event>>,
+);
 
 /// What the file's header says.
 pub(super) struct Identity {
@@ -35,7 +44,12 @@ pub(super) struct Identity {
 
 impl Sqlite {
     fn over(connection: Connection) -> Sqlite {
-        Sqlite(connection, Cell::new(false), RefCell::default())
+        Sqlite(
+            connection,
+            Cell::new(false),
+            RefCell::default(),
+            RefCell::default(),
+        )
     }
 
     /// Opens an existing file and looks at its header. Changes nothing.
@@ -76,6 +90,18 @@ impl Sqlite {
         sqlite.guard().map_err(named)?;
         sqlite.batch("PRAGMA query_only = ON")?;
         Ok(sqlite)
+    }
+
+    /// Writes a copy of what is committed in the database at `path` into the empty file `to`, while others may write.
+    pub(super) fn copy(path: &Path, to: &Path) -> Result<(), DbError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(named)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(named)?;
+        let to = to.to_str().ok_or_else(|| DbError::Io {
+            detail: format!("{}: the path is not UTF-8", to.display()),
+        })?;
+        let copied = connection.execute("VACUUM INTO ?1", [to]);
+        copied.map(drop).map_err(named)
     }
 
     /// Settings of the connection alone; the file stays as it is.
@@ -183,6 +209,7 @@ impl Sqlite {
     }
 
     pub(super) fn begin_write(&self) -> Result<(), DbError> {
+        self.forget_events(0);
         self.control("BEGIN IMMEDIATE")
     }
 
@@ -226,6 +253,26 @@ impl Sqlite {
     /// Whether any statement since could have changed a row.
     pub(super) fn has_written(&self) -> bool {
         self.1.get()
+    }
+
+    /// Keeps an event for the security journal, until the commit or the next begin.
+    pub(super) fn note(&self, event: Event) {
+        self.3.borrow_mut().push(event);
+    }
+
+    /// How many are kept.
+    pub(super) fn events(&self) -> usize {
+        self.3.borrow().len()
+    }
+
+    /// Forgets all but the first `kept`: what they belong to was undone.
+    pub(super) fn forget_events(&self, kept: usize) {
+        self.3.borrow_mut().truncate(kept);
+    }
+
+    /// Hands them over.
+    pub(super) fn take_events(&self) -> Vec<Event> {
+        self.3.take()
     }
 
     pub(super) fn in_transaction(&self) -> bool {
@@ -316,65 +363,4 @@ fn check_statement(statement: &Statement<'_>) -> Result<(), DbError> {
     Err(DbError::Statement {
         detail: refusal.to_owned(),
     })
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Value::Null => ValueRef::Null,
-            Value::Int(number) => ValueRef::Integer(*number),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
-}
-
-fn value(column: ValueRef<'_>) -> Result<Value, DbError> {
-    match column {
-        ValueRef::Null => Ok(Value::Null),
-        ValueRef::Integer(number) => Ok(Value::Int(number)),
-        ValueRef::Text(text) => match std::str::from_utf8(text) {
-            Ok(text) => Ok(Value::Text(text.to_owned())),
-            Err(_) => Err(DbError::Corrupt {
-                detail: "a text is not UTF-8".to_owned(),
-            }),
-        },
-        ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
-        ValueRef::Real(_) => Err(DbError::Statement {
-            detail: "a column holds a floating-point number".to_owned(),
-        }),
-    }
-}
-
-fn named(error: rusqlite::Error) -> DbError {
-    match error {
-        rusqlite::Error::SqliteFailure(failure, message) => named_failure(failure, message),
-        rusqlite::Error::SqlInputError { msg, .. } => DbError::Statement { detail: msg },
-        other => DbError::Statement {
-            detail: other.to_string(),
-        },
-    }
-}
-
-fn named_failure(failure: ffi::Error, message: Option<String>) -> DbError {
-    let detail = message.unwrap_or_else(|| failure.to_string());
-    match failure.code {
-        ErrorCode::ConstraintViolation => match failure.extended_code {
-            ffi::SQLITE_CONSTRAINT_UNIQUE
-            | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-            | ffi::SQLITE_CONSTRAINT_ROWID => DbError::Conflict {
-                constraint: detail.rsplit(": ").next().unwrap_or_default().to_owned(),
-            },
-            _ => DbError::Constraint { detail },
-        },
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => DbError::Corrupt { detail },
-        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
-            DbError::Io { detail }
-        }
-        ErrorCode::DatabaseBusy
-        | ErrorCode::DatabaseLocked
-        | ErrorCode::DiskFull
-        | ErrorCode::OutOfMemory => DbError::Unavailable { detail },
-        _ => DbError::Statement { detail },
-    }
 }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 
+mod journal;
 mod opening;
 mod statements;
 
