@@ -95,6 +95,7 @@ pub struct ActivationView {
     expires_at: Timestamp,
     device_state: Option<String>,
     quarantined_until: Option<Timestamp>,
+    key_storage: Option<String>,
 }
 
 impl From<Activation> for ActivationView {
@@ -109,6 +110,10 @@ impl From<Activation> for ActivationView {
             state: activation.state,
             tries_left: activation.tries_left,
             expires_at: Timestamp::from_secs(activation.expires_at),
+            key_storage: activation
+                .device
+                .as_ref()
+                .map(|device| device.key_storage.clone()),
             device_state: activation.device.map(|device| device.state),
             quarantined_until: until.map(Timestamp::from_secs),
         }
@@ -132,6 +137,7 @@ impl View for ActivationView {
                 "quarantined until",
                 self.quarantined_until.map(time_text).unwrap_or_default(),
             ),
+            ("key storage", self.key_storage.clone().unwrap_or_default()),
         ])
     }
 }

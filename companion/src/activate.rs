@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use paraphe_proto::attestation;
 use paraphe_proto::ids::{ActivationId, DeviceId};
 use paraphe_proto::jws::Verified;
 use paraphe_proto::pin::{Argon2Cost, Pin, PinPolicy};
@@ -70,7 +71,8 @@ impl Activation {
             return Self::with_pending(file, keystore, begun);
         }
         let label = activation_id.to_string();
-        keystore.generate(&label, rng)?;
+        let challenge = attestation::challenge(&invitation.issuer, &activation_id);
+        keystore.generate(&label, &challenge, rng)?;
         let possession_key = keystore.possession_key(&label)?.public_key().clone();
         let keys = IssuerKeys::fetch(server, invitation.issuer.clone(), invitation.root_key.clone()).await?;
         let offer = ask_for_offer(server, &invitation, &possession_key).await?;

@@ -80,6 +80,21 @@ pub struct Device {
     pub valid_until: Option<Timestamp>,
     /// When another phone takes its place; [`Phone::veto`] stops it until then. The app shows this in red whenever it is there.
     pub replaced_at: Option<Timestamp>,
+    /// What the daemon verified of the possession key; `None` when nothing was.
+    pub attestation: Option<Attestation>,
+}
+
+/// What the daemon verified of a possession key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attestation {
+    /// `android_key` or `apple_app_attest`.
+    pub kind: String,
+    /// `trusted_environment`, `strongbox` or `secure_enclave`.
+    pub security_level: String,
+    /// Package or App ID of the app.
+    pub application: String,
+    /// When.
+    pub verified_at: Timestamp,
 }
 
 /// A relying party that the person blocked by "this is not me".
@@ -171,6 +186,7 @@ impl TryFrom<v1::DeviceResponse> for Device {
             frozen_since: unless_zero(wire.frozen_since),
             valid_until: unless_zero(wire.valid_until),
             replaced_at: unless_zero(wire.replaced_at),
+            attestation: wire.attestation.map(Attestation::from),
         })
     }
 }
@@ -187,6 +203,17 @@ impl TryFrom<v1::BlockedRelyingParty> for Blocked {
             name: wire.display_name,
             since: Timestamp::from_secs(wire.since),
         })
+    }
+}
+
+impl From<v1::KeyAttestation> for Attestation {
+    fn from(wire: v1::KeyAttestation) -> Self {
+        Self {
+            kind: wire.kind,
+            security_level: wire.security_level,
+            application: wire.application,
+            verified_at: Timestamp::from_secs(wire.verified_at),
+        }
     }
 }
 

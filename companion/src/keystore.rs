@@ -20,11 +20,32 @@ pub trait KeyStore: Send + Sync {
     /// The system the phone runs, for the activation statement: 1 to 64 printable ASCII characters, such as `android/16`.
     fn platform(&self) -> &str;
 
-    /// Makes the keys of a label. Keys that exist are kept, so that an activation interrupted here goes on.
+    /// Makes the keys of a label. Keys that exist are kept, so that an activation interrupted here goes on. The possession
+    /// key is made with `attestation_challenge`, where the system takes one (Android's `setAttestationChallenge`).
     ///
     /// # Errors
     /// When the store cannot make or keep a key.
-    fn generate(&self, label: &str, rng: &mut dyn CryptoRngCore) -> Result<(), KeyStoreError>;
+    fn generate(
+        &self,
+        label: &str,
+        attestation_challenge: &[u8; 32],
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<(), KeyStoreError>;
+
+    /// What the maker of the chip says of the possession key: Android's certificates in DER one after the other, the key's own
+    /// first; or the attestation object of Apple's `attestKey` over `client_data_sha256`, as it is. `None`, the default, where
+    /// nobody says anything. Asked again after an interruption: keep what was made.
+    ///
+    /// # Errors
+    /// When the label has no keys, or an attestation that should be there cannot be had.
+    fn attestation(
+        &self,
+        label: &str,
+        client_data_sha256: &[u8; 32],
+    ) -> Result<Option<Vec<u8>>, KeyStoreError> {
+        let (_, _) = (label, client_data_sha256);
+        Ok(None)
+    }
 
     /// The possession key of a label: P-256, not exportable.
     ///

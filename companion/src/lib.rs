@@ -89,7 +89,7 @@ mod watch;
 pub use activate::{Activated, Activation};
 pub use challenge::Shown;
 pub use connect::{Address, Server};
-pub use device::{Blocked, Device, DeviceState};
+pub use device::{Attestation, Blocked, Device, DeviceState};
 pub use error::{Advice, Error};
 pub use history::HistoryPage;
 pub use invitation::Invitation;

@@ -3,6 +3,7 @@
 //! Called by `activate`. Invariants: the approval key is in memory until it is wrapped, and on disk only wrapped; the
 //! evaluation is number 0 of this very activation. The protocol: sections 4 and 5.
 
+use paraphe_proto::attestation::ClientData;
 use paraphe_proto::encoding::B64;
 use paraphe_proto::encoding::B64Vec;
 use paraphe_proto::jws::Verified;
@@ -116,6 +117,21 @@ fn lock(
     })
 }
 
+/// What the maker of the chip says of the possession key, bound to this activation.
+fn attestation(activation: &Activation, prover: &Prover) -> Result<Option<B64Vec>, Error> {
+    let offer = activation.offer.claims();
+    let bound = ClientData {
+        iss: &prover.issuer,
+        activation_id: &activation.activation_id(),
+        device_id: &offer.device_id,
+        nonce: offer.nonce.as_bytes(),
+        possession_key: prover.key.public_key(),
+    };
+    let label = activation.activation_id().to_string();
+    let given = activation.keystore().attestation(&label, &bound.sha256())?;
+    Ok(given.map(B64Vec))
+}
+
 /// The approval key signs inside, the possession key outside: each proves that the phone holds it.
 fn activation_statement(
     activation: &Activation,
@@ -123,6 +139,7 @@ fn activation_statement(
     approval_key: &SoftwareKey,
 ) -> Result<String, Error> {
     let offer = activation.offer.claims();
+    let attestation = attestation(activation, prover)?;
     let inner = ActivationKey {
         iss: prover.issuer.clone(),
         activation_id: activation.activation_id(),
@@ -133,7 +150,7 @@ fn activation_statement(
         keystore: activation.keystore().kind(),
         possession_key: prover.key.public_key().clone(),
         approval_key: approval_key.public_key().clone(),
-        attestation: None,
+        attestation,
     };
     let outer = ActivationStatement {
         iss: prover.issuer.clone(),

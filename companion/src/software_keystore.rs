@@ -1,7 +1,7 @@
 //! A keystore in files, for tests, demonstrations and the command line.
 //!
 //! It says of itself that it is software: whoever reads the folder has the possession key and the device secret, and only
-//! the PIN's online attempts stand between them and an approval. Invariant: files of mode 0600 in a folder of mode 0700;
+//! the PIN's online attempts stand between them and an approval. Nobody attests its keys. Invariant: files of mode 0600 in a folder of mode 0700;
 //! what others may read is refused. The protocol: section 2.
 //!
 //! A label has two files: `<label>.seal` (32 bytes, AES-256-GCM) and, written last, `<label>.pem` (PKCS#8).
@@ -85,7 +85,12 @@ impl KeyStore for SoftwareKeyStore {
         &self.platform
     }
 
-    fn generate(&self, label: &str, rng: &mut dyn CryptoRngCore) -> Result<(), KeyStoreError> {
+    fn generate(
+        &self,
+        label: &str,
+        _attestation_challenge: &[u8; 32],
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<(), KeyStoreError> {
         match self.possession_key(label) {
             Err(KeyStoreError::Missing { .. }) => {}
             kept => return kept.map(drop),
@@ -194,9 +199,9 @@ mod tests {
     fn a_key_made_twice_is_the_same_key_and_only_its_owner_reads_it() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        store.generate("act_1", &mut OsRng).unwrap();
+        store.generate("act_1", &[0; 32], &mut OsRng).unwrap();
         let first = store.possession_key("act_1").unwrap().public_key().clone();
-        store.generate("act_1", &mut OsRng).unwrap();
+        store.generate("act_1", &[0; 32], &mut OsRng).unwrap();
         assert_eq!(first, *store.possession_key("act_1").unwrap().public_key());
         for entry in fs::read_dir(dir.path().join("keys")).unwrap() {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
@@ -213,7 +218,7 @@ mod tests {
     fn a_key_that_others_may_read_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        store.generate("act_1", &mut OsRng).unwrap();
+        store.generate("act_1", &[0; 32], &mut OsRng).unwrap();
         let path = dir.path().join("keys/act_1.pem");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(
@@ -229,8 +234,8 @@ mod tests {
     fn a_sealed_secret_opens_under_its_own_label_only() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        store.generate("a", &mut OsRng).unwrap();
-        store.generate("b", &mut OsRng).unwrap();
+        store.generate("a", &[0; 32], &mut OsRng).unwrap();
+        store.generate("b", &[0; 32], &mut OsRng).unwrap();
         fs::copy(dir.path().join("keys/a.seal"), dir.path().join("keys/b.seal")).unwrap();
         let sealed = store.seal("a", &[7; 32], &mut OsRng).unwrap();
         assert_eq!(*store.unseal("a", &sealed).unwrap(), [7; 32]);
@@ -250,7 +255,7 @@ mod tests {
     fn an_erased_key_is_gone_and_a_label_names_no_other_folder() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        store.generate("a", &mut OsRng).unwrap();
+        store.generate("a", &[0; 32], &mut OsRng).unwrap();
         store.erase("a").unwrap();
         store.erase("a").unwrap();
         assert_eq!(
@@ -259,7 +264,7 @@ mod tests {
         );
         assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 0);
         for label in ["", "../a", "a.b", "A", &"a".repeat(65)] {
-            let refused = store.generate(label, &mut OsRng);
+            let refused = store.generate(label, &[0; 32], &mut OsRng);
             assert_eq!(refused.err().unwrap().code(), "keystore.bad_label");
         }
     }

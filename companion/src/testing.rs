@@ -145,7 +145,7 @@ pub(crate) fn keystore(dir: &Path) -> Arc<dyn KeyStore> {
 
 pub(crate) fn locked_device(dir: &Path, issuer: &Issuer) -> LockedDevice {
     let keystore = SoftwareKeyStore::open(dir.join("keys"), "test/1").unwrap();
-    keystore.generate("label", &mut rng()).unwrap();
+    keystore.generate("label", &[0; 32], &mut rng()).unwrap();
     let (oprf, approval_key, device_id) = (
         OprfKey::random(&mut rng()).unwrap(),
         key(),

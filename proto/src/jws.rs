@@ -5,7 +5,7 @@
 //! this module can make. Signed bytes are never encoded again: what is shown, stored or hashed is the text that came in.
 //!
 //! Refused: another `alg` or `typ`, `crit` or any other header, unknown, missing or repeated claims, a claim in another
-//! JSON form than ours, more than 8 KiB, base64url that is not canonical, signatures with the high `s`, with `r` or `s` = 0
+//! JSON form than ours, more than [`Statement::MAX_BYTES`], base64url that is not canonical, signatures with the high `s`, with `r` or `s` = 0
 //! or in DER, another issuer.
 
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    compact::{self, MAX_BYTES, Parts, json_object},
+    compact::{self, Parts, json_object},
     derive::sha256,
     jwk::PublicKey,
     keys::{Signer, SigningError, is_low_s, verify_es256},
@@ -26,6 +26,9 @@ pub trait Statement: Serialize + DeserializeOwned {
     /// The `typ` header.
     const TYP: &'static str;
 
+    /// Longest compact JWS that is looked at, in bytes.
+    const MAX_BYTES: usize;
+
     /// The `iss` claim: the issuer URL of the daemon that the statement belongs to.
     fn issuer(&self) -> &str;
 }
@@ -34,8 +37,8 @@ pub trait Statement: Serialize + DeserializeOwned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatementError {
-    /// Longer than 8 KiB.
-    #[error("the statement is longer than 8 KiB")]
+    /// Longer than a statement of its type may be.
+    #[error("the statement is longer than one of its type may be")]
     TooLong,
     /// Not three canonical base64url parts.
     #[error("the statement is not a compact JWS")]
@@ -88,8 +91,8 @@ impl StatementError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// The claims do not fit into 8 KiB.
-    #[error("the statement would be longer than 8 KiB")]
+    /// The claims do not fit into the longest statement of its type.
+    #[error("the statement would be longer than one of its type may be")]
     TooLong,
     /// The key failed.
     #[error(transparent)]
@@ -176,7 +179,7 @@ impl<S> Verified<S> {
 /// Signs a statement.
 ///
 /// # Errors
-/// [`SignError::TooLong`] above 8 KiB; [`SignError::Signing`] when the key fails.
+/// [`SignError::TooLong`] above [`Statement::MAX_BYTES`]; [`SignError::Signing`] when the key fails.
 pub fn sign<S: Statement>(statement: &S, signer: &dyn Signer) -> Result<Signed<S>, SignError> {
     let header = Header {
         alg: ALG.into(),
@@ -184,7 +187,7 @@ pub fn sign<S: Statement>(statement: &S, signer: &dyn Signer) -> Result<Signed<S
         kid: signer.public_key().thumbprint().to_owned(),
     };
     let compact = compact::sign(&header, statement, signer)?;
-    if compact.len() > MAX_BYTES {
+    if compact.len() > S::MAX_BYTES {
         return Err(SignError::TooLong);
     }
     Ok(Signed {
@@ -202,7 +205,7 @@ pub fn verify<S: Statement>(
     key: &PublicKey,
     iss: &str,
 ) -> Result<Verified<S>, StatementError> {
-    let (parts, kid) = open(compact, S::TYP)?;
+    let (parts, kid) = open::<S>(compact)?;
     check(compact, &parts, kid, key, iss)
 }
 
@@ -215,7 +218,7 @@ pub fn verify_with<S: Statement>(
     iss: &str,
     key_of: impl FnOnce(&str) -> Option<PublicKey>,
 ) -> Result<Verified<S>, StatementError> {
-    let (parts, kid) = open(compact, S::TYP)?;
+    let (parts, kid) = open::<S>(compact)?;
     let key = key_of(&kid).ok_or(StatementError::Key)?;
     check(compact, &parts, kid, &key, iss)
 }
@@ -249,12 +252,12 @@ fn check<S: Statement>(
 /// # Errors
 /// [`StatementError`] when the text is not a statement of that type.
 pub fn unverified_kid<S: Statement>(compact: &str) -> Result<String, StatementError> {
-    open(compact, S::TYP).map(|(_, kid)| kid)
+    open::<S>(compact).map(|(_, kid)| kid)
 }
 
 /// What a statement claims to say. Nothing is verified: for finding the key that must have signed it.
 pub(crate) fn unverified_claims<S: Statement>(compact: &str) -> Result<S, StatementError> {
-    let (parts, _) = open(compact, S::TYP)?;
+    let (parts, _) = open::<S>(compact)?;
     exact_claims(&parts.payload)
 }
 
@@ -272,8 +275,8 @@ pub fn own_claims<S: Statement>(compact: &str, iss: &str) -> Result<S, Statement
 }
 
 /// Takes a statement apart and checks size and header.
-fn open<'a>(compact: &'a str, typ: &str) -> Result<(Parts<'a>, String), StatementError> {
-    if compact.len() > MAX_BYTES {
+fn open<S: Statement>(compact: &str) -> Result<(Parts<'_>, String), StatementError> {
+    if compact.len() > S::MAX_BYTES {
         return Err(StatementError::TooLong);
     }
     let parts = Parts::parse(compact).map_err(|_| StatementError::Malformed)?;
@@ -281,7 +284,7 @@ fn open<'a>(compact: &'a str, typ: &str) -> Result<(Parts<'a>, String), Statemen
     if header.alg != ALG {
         return Err(StatementError::Algorithm);
     }
-    if header.typ != typ {
+    if header.typ != S::TYP {
         return Err(StatementError::Type);
     }
     Ok((parts, header.kid))

@@ -10,13 +10,14 @@
 //! | [`jws`], [`statements`], [`keyset`] | everything signed (section 3) |
 //! | [`jwt`] | tokens that other software signs (section 1) |
 //! | [`oprf`], [`pin`] | the PIN (section 4) |
-//! | [`activation`], [`sas`] | enrolment (section 5) |
+//! | [`activation`], [`attestation`], [`sas`] | enrolment (section 5) |
 //! | [`challenge`] | step-up (section 6) |
 //! | [`encoding`], [`ids`], [`time`], [`transcript`] | vocabulary of all the others |
 #![warn(missing_docs)]
 
 pub mod access;
 pub mod activation;
+pub mod attestation;
 pub mod challenge;
 mod compact;
 mod derive;

@@ -2,7 +2,7 @@
 //!
 //! Unknown claims are refused. Byte strings are base64url text, times are seconds since the Unix epoch.
 
-use crate::jws::Statement;
+use crate::{compact::MAX_BYTES, jws::Statement};
 
 mod activation;
 mod answer;
@@ -22,11 +22,18 @@ pub use enrolment::{ENROL_ACTION, ENROL_RELYING_PARTY, Enrolled, Enrolment, evid
 pub use proof::{Freshness, Proof};
 pub use proofing::{Proofing, ProofingOutcome};
 
+/// Longest activation, in bytes: a key attestation of 8 KiB, in base64url three times over.
+const ATTESTED_MAX_BYTES: usize = 24 * 1024;
+
 /// Ties claims to their `typ` and their issuer.
 macro_rules! statement {
     ($claims:ty, $typ:literal) => {
+        statement!($claims, $typ, MAX_BYTES);
+    };
+    ($claims:ty, $typ:literal, $max_bytes:expr) => {
         impl Statement for $claims {
             const TYP: &'static str = $typ;
+            const MAX_BYTES: usize = $max_bytes;
 
             fn issuer(&self) -> &str {
                 &self.iss
@@ -42,8 +49,8 @@ statement!(Refusal, "paraphe-refusal+jwt");
 statement!(Enrolment, "paraphe-enrolment+jwt");
 statement!(Proofing, "paraphe-proofing+jwt");
 statement!(Offer, "paraphe-offer+jwt");
-statement!(Activation, "paraphe-activation+jwt");
-statement!(ActivationKey, "paraphe-activation-key+jwt");
+statement!(Activation, "paraphe-activation+jwt", ATTESTED_MAX_BYTES);
+statement!(ActivationKey, "paraphe-activation-key+jwt", ATTESTED_MAX_BYTES);
 statement!(Evaluation, "paraphe-evaluation+jwt");
 statement!(KeySet, "paraphe-keyset+jwt");
 statement!(Assertion, "JWT");

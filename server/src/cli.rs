@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::keys::read_attestation_rules;
 use crate::open::{self, StartError};
 use crate::start;
 use crate::store::db::DbError;
@@ -151,6 +152,10 @@ fn serve(path: &Path) -> Result<(), CommandError> {
 fn check_config(path: &Path) -> Result<(), CommandError> {
     let config = Config::load(path)?;
     let catalogue = open::load_catalogue(&config)?;
+    match read_attestation_rules(&config.attestation) {
+        Err(error) if !error.is_missing() => return Err(StartError::from(error).into()),
+        _ => {}
+    }
     let mut out = anstream::stdout();
     for (key, missing) in config.missing_files() {
         writeln!(out, "not there yet: {key} = {}", missing.display())?;

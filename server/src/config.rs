@@ -5,6 +5,7 @@
 //! PIN rules are never laxer than protocol.md section 4, secrets appear as file paths only, and relative paths have been
 //! resolved against the folder of the configuration file. `deploy/paraphed.toml` lists every key with its default.
 
+mod attestation;
 mod channels;
 mod error;
 mod limits;
@@ -17,12 +18,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use attestation::{Android, AndroidApp, Apple, Attestation, AttestationPolicy};
 pub use channels::{ChannelName, ChannelProfile, Channels};
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use proofing::{Proofing, Provider, ProviderName};
 pub use rules::{MatchCode, Operators, OwnLocale, Pin, Retention, Session, StepUp};
-pub use values::{AttestationPolicy, EvidenceCheck, IssuerUrl, LogFilter, LogFormat};
+pub use values::{EvidenceCheck, IssuerUrl, LogFilter, LogFormat};
 
 /// Everything that one deployment of `paraphed` decides.
 #[derive(Clone, Debug, Deserialize)]
@@ -125,14 +127,6 @@ pub struct Logging {
     pub filter: LogFilter,
 }
 
-/// `[attestation]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Attestation {
-    /// Whether an activation must prove where its keys live. Only `off` in this version.
-    pub policy: AttestationPolicy,
-}
-
 /// `[profile]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -185,8 +179,8 @@ impl Config {
             .collect()
     }
 
-    fn files(&self) -> [(&'static str, &PathBuf); 8] {
-        [
+    fn files(&self) -> Vec<(&'static str, &PathBuf)> {
+        let mut files = vec![
             ("actions_file", &self.actions_file),
             ("store.path", &self.store.path),
             ("store.security_journal", &self.store.security_journal),
@@ -195,7 +189,9 @@ impl Config {
             ("keys.root_public_key_file", &self.keys.root_public_key_file),
             ("tls.certificate_file", &self.tls.certificate_file),
             ("tls.private_key_file", &self.tls.private_key_file),
-        ]
+        ];
+        files.extend(self.attestation.paths());
+        files
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
@@ -216,6 +212,9 @@ impl Config {
             // Joining an absolute path replaces the folder.
             *path = folder.join(&*path);
         }
+        for path in self.attestation.paths_mut() {
+            *path = folder.join(&*path);
+        }
     }
 
     fn check_together(&mut self) -> Result<(), ConfigError> {
@@ -227,7 +226,8 @@ impl Config {
                 "it is the database's path: give the journal a file of its own, best on another disk";
             return Err(ConfigError::conflict("store.security_journal", message));
         }
-        self.channels.check(demonstration)?;
+        self.attestation.check(demonstration)?;
+        self.channels.check(demonstration, self.attestation.policy)?;
         self.proofing.check()?;
         if self.proofing.0.is_empty() && self.channels.close(ChannelName::Remote) {
             self.warnings.push(proofing::REMOTE_IS_CLOSED);

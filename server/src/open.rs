@@ -16,7 +16,10 @@ use crate::domain::catalogue::{Catalogue, CatalogueError, LifetimeBounds};
 use crate::domain::ended::Event;
 use crate::domain::fault::Fault;
 use crate::edge::ServeError;
-use crate::keys::{IssuerKeys, KeysError, ProofingKeys, read_master_key, read_public_key};
+use crate::keys::{
+    AttestationFileError, IssuerKeys, KeysError, ProofingKeys, read_attestation_rules, read_master_key,
+    read_public_key,
+};
 use crate::store::db::{Db, DbError, Options};
 use crate::store::journal::{self, Contents, Journal, JournalError, Standing};
 use crate::store::meta::{self, Known};
@@ -38,6 +41,9 @@ pub enum StartError {
     /// The clock.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// Roots and lists for key attestations.
+    #[error(transparent)]
+    Attestation(#[from] AttestationFileError),
     /// The action catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -82,6 +88,7 @@ impl StartError {
             Self::Db(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::Clock(error) => error.code(),
+            Self::Attestation(error) => error.code(),
             Self::Catalogue(error) => error.code(),
             Self::ActionsFile { .. } => "catalogue.unreadable",
             Self::Serve(error) => error.code(),
@@ -154,6 +161,7 @@ pub fn deployment(config: Config) -> Result<Opened, StartError> {
     };
     let facts = Arc::new(Facts {
         proofing: ProofingKeys::read(&config.proofing)?,
+        attestation: read_attestation_rules(&config.attestation)?,
         config,
         catalogue,
         keys,

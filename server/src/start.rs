@@ -16,7 +16,7 @@ use tonic::Status;
 use tonic::service::{LayerExt, Routes};
 
 use crate::app::{Daemon, archive, expiry};
-use crate::config::Config;
+use crate::config::{AttestationPolicy, Config};
 use crate::domain::fault::Fault;
 use crate::edge::{self, PeerInfo};
 use crate::http::{self, Jwks};
@@ -76,9 +76,18 @@ fn banners(config: &Config) {
             "DEMONSTRATION PROFILE: short lifetimes, no quarantine, specimen documents accepted; not for real people"
         );
     }
-    tracing::warn!(
-        "key attestation is off: every key counts as `swk`, and levels come from the channel alone"
-    );
+    let most = config.attestation.unattested_acr.as_str();
+    match config.attestation.policy {
+        AttestationPolicy::Off => tracing::warn!(
+            most,
+            "key attestation is off: every key counts as `swk`, and levels come from the channel alone"
+        ),
+        AttestationPolicy::Recorded => tracing::warn!(
+            most,
+            "key attestation is not required: a phone without it counts as `swk`, and its level comes from the channel alone"
+        ),
+        AttestationPolicy::Required => {}
+    }
 }
 
 async fn routes(shared: &Arc<Shared>) -> Routes {

@@ -54,7 +54,12 @@ impl KeyStore for MemoryKeyStore {
         PLATFORM
     }
 
-    fn generate(&self, _label: &str, rng: &mut dyn CryptoRngCore) -> Result<(), KeyStoreError> {
+    fn generate(
+        &self,
+        _label: &str,
+        _attestation_challenge: &[u8; 32],
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<(), KeyStoreError> {
         let mut slot = self.slot();
         if slot.is_none() {
             let mut rng = rng;
@@ -113,9 +118,9 @@ mod tests {
             store.possession_key("a").err().unwrap().code(),
             "keystore.missing"
         );
-        store.generate("a", &mut edge::random()).unwrap();
+        store.generate("a", &[0; 32], &mut edge::random()).unwrap();
         let first = store.key().unwrap().public_key().clone();
-        store.generate("a", &mut edge::random()).unwrap();
+        store.generate("a", &[0; 32], &mut edge::random()).unwrap();
         assert_eq!(*store.possession_key("a").unwrap().public_key(), first);
         store.erase("a").unwrap();
         assert!(store.key().is_none());

@@ -12,6 +12,11 @@ use super::{Failure, Inputs, Trail, failed};
 const SKEW_S: i64 = 30;
 const LEVELS: [&str; 3] = ["eidas1", "eidas2", "eidas3"];
 
+/// Where a level stands among the others.
+pub(super) fn rank(acr: &str) -> Option<usize> {
+    LEVELS.iter().position(|level| *level == acr)
+}
+
 #[derive(Deserialize)]
 struct JwkSet {
     keys: Vec<Jwk>,
@@ -107,7 +112,7 @@ fn check_times(inputs: &Inputs, claims: &Assertion, trail: &mut Trail) -> Result
 fn check_methods(claims: &Assertion, trail: &mut Trail) -> Result<(), Failure> {
     let has = |method: &str| claims.amr.iter().any(|m| m == method);
     let one_key = has("hwk") != has("swk");
-    let holds = has("pin") && has("pop") && has("mfa") && one_key && LEVELS.contains(&claims.acr.as_str());
+    let holds = has("pin") && has("pop") && has("mfa") && one_key && rank(&claims.acr).is_some();
     let said = format!("{}, {}", claims.acr, claims.amr.join(" "));
     trail.require(
         "assertion.methods",

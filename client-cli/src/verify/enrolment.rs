@@ -11,9 +11,11 @@ use paraphe_proto::statements::{
 };
 
 use super::approval::verify_challenge;
+use super::assertion::rank;
 use super::{Failure, SignedEnrolment, Trail, failed, phone};
 
-/// Checks that a clerk stood for `person`, at the level that the assertion claims.
+/// Checks that a clerk stood for `person`, at the level that the assertion claims or above: a phone without a verified key
+/// attestation may be given less than its channel allows.
 pub(super) fn check(
     signed: &SignedEnrolment,
     key_sets: &[KeySetChain],
@@ -54,10 +56,10 @@ pub(super) fn check(
     )?;
     trail.require(
         "enrolment.level",
-        enrolled.acr == assertion.acr,
+        rank(&assertion.acr).is_some_and(|level| Some(level) <= rank(&enrolled.acr)),
         format!("{}, enrolled by {}", enrolled.acr, enrolled.channel),
         format!(
-            "the clerk stood for {}, the assertion says {}.",
+            "the clerk stood for no more than {}, the assertion says {}.",
             enrolled.acr, assertion.acr
         ),
     )

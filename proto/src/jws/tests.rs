@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    encoding::{base64url, from_base64url},
-    statements::Challenge,
+    compact::MAX_BYTES,
+    encoding::{B64Vec, base64url, from_base64url},
+    statements::{Activation, ActivationKey, Challenge, verify_activation},
     testing::{ISS, RFC7515_JWK, forge, key, mirror_s, samples},
 };
 
@@ -228,6 +229,26 @@ fn longer_than_8_kib_is_refused() {
     assert_eq!(sign(&long, &key(1)).unwrap_err(), SignError::TooLong);
     let forged = forge(&header(), &serde_json::to_string(&long).unwrap(), &key(1));
     assert_eq!(refusal(&forged), StatementError::TooLong);
+}
+
+#[test]
+fn an_activation_has_room_for_the_longest_attestation_and_no_more() {
+    let attested = |bytes: usize| {
+        let inner = ActivationKey {
+            attestation: Some(B64Vec(vec![0x30; bytes])),
+            ..samples::attested_activation_key()
+        };
+        let inner = sign(&inner, &key(11)).unwrap().into_compact();
+        let outer = Activation {
+            iss: ISS.into(),
+            inner,
+        };
+        sign(&outer, &key(10)).map(Signed::into_compact)
+    };
+    let longest = attested(crate::attestation::MAX_BYTES).unwrap();
+    assert!(verify_activation(&longest, key(10).public_key(), ISS).is_ok());
+    assert!(longest.len() > 2 * MAX_BYTES);
+    assert_eq!(attested(10 * 1024).unwrap_err(), SignError::TooLong);
 }
 
 #[test]

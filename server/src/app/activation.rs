@@ -9,15 +9,17 @@ use super::{Scope, expiry, life, lift};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, Signature, State};
 use crate::domain::challenge::Challenge;
-use crate::domain::device::{Device, State as DeviceState};
+use crate::domain::device::{Device, KeyStorage, State as DeviceState};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::secret::{Bytes, Secret};
 use crate::store::record::Stored;
 use crate::store::{activation, case, challenge, device, operator};
 
+mod attested;
 mod phone;
 
-pub use phone::{Finished, begin, evaluate, finish, proof_key};
+pub use attested::{Refused, key_storage};
+pub use phone::{Finished, Stated, begin, evaluate, finish, proof_key};
 
 /// PIN epoch of a new device.
 pub const FIRST_EPOCH: u64 = 1;
@@ -191,8 +193,8 @@ pub struct View {
     pub tries_left: u32,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// State of its phone.
-    pub device: Option<DeviceState>,
+    /// State of its phone, and where its possession key lives.
+    pub device: Option<(DeviceState, KeyStorage)>,
     /// Why the digits did not count; the try is spent all the same.
     pub refused: Option<Fault>,
     /// Challenges that ended with the phone whose place was taken: their watchers are woken.
@@ -272,7 +274,9 @@ fn of_actor(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId) -> Result<Stor
 
 fn view_of(s: &mut Scope<'_, '_>, found: &Activation, refused: Option<Fault>) -> Result<View> {
     let device = match &found.state {
-        State::Confirmed { device_id, .. } => device::load(&mut s.rows, *device_id)?.map(|phone| phone.state),
+        State::Confirmed { device_id, .. } => {
+            device::load(&mut s.rows, *device_id)?.map(|phone| (phone.state, phone.key_storage.clone()))
+        }
         _ => None,
     };
     let state = if found.is_overdue(s.now) {

@@ -4,6 +4,7 @@ use paraphe_proto::ids::DeviceId;
 use paraphe_proto::time::Timestamp;
 
 use super::{Scope, life};
+use crate::domain::attestation::VerifiedAttestation;
 use crate::domain::challenge::Challenge;
 use crate::domain::device::State as DeviceState;
 use crate::domain::fault::{self, Result};
@@ -55,6 +56,8 @@ pub struct DeviceView {
     pub valid_until: Option<Timestamp>,
     /// When another phone takes its place.
     pub replaced_at: Option<Timestamp>,
+    /// What was verified of its possession key.
+    pub attestation: Option<VerifiedAttestation>,
 }
 
 /// `Device`; a phone that is not active learns of itself and nothing of the person.
@@ -75,6 +78,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         frozen_since: None,
         valid_until: None,
         replaced_at: None,
+        attestation: None,
     };
     if phone.require_may_wait().is_err() {
         return Ok(view);
@@ -83,6 +87,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
     view.wait_s = phone.attempts.wait_s(s.now, &limits);
     view.valid_until = phone.valid_until;
     view.replaced_at = life::replacement_of(s, &phone)?.map(|(_, at)| at);
+    view.attestation = phone.key_storage.attestation().cloned();
     if phone.require_active().is_err() {
         return Ok(view);
     }

@@ -3,6 +3,7 @@
 use paraphe_proto::ids::{ActivationId, ChallengeId, RelyingPartyId};
 
 use super::Scope;
+use crate::domain::attestation::VerifiedAttestation;
 use crate::domain::challenge::{Challenge, State};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::relying_party::{RelyingParty, is_own};
@@ -86,6 +87,8 @@ pub struct Statements {
     pub key_sets: Vec<String>,
     /// How that device came to be enrolled, where a clerk signed for it.
     pub enrolment: Option<SignedEnrolment>,
+    /// What was verified of that device's possession key.
+    pub attestation: Option<VerifiedAttestation>,
 }
 
 /// A clerk's signature under an enrolment, each a compact JWS.
@@ -113,8 +116,12 @@ pub fn statements(s: &mut Scope<'_, '_>, actor: &str, id: ChallengeId) -> Result
         Some(id) => signed_enrolment(s, id)?,
         None => None,
     };
+    let attestation = answered
+        .as_ref()
+        .and_then(|phone| phone.key_storage.attestation());
     Ok(Statements {
         challenge: found.record,
+        attestation: attestation.cloned(),
         activation: answered.map(|phone| phone.activation.clone()).unwrap_or_default(),
         key_sets,
         enrolment,

@@ -9,6 +9,7 @@ use rand_core::{CryptoRng, RngCore};
 
 use crate::config::Config;
 use crate::domain::attempts::Limits;
+use crate::domain::attestation::Rules;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::device::{Device, Seen};
 use crate::domain::fault::{self, Fault, Result};
@@ -31,6 +32,8 @@ pub struct Facts {
     pub proofing: ProofingKeys,
     /// Seals rows.
     pub sealer: Sealer,
+    /// What key attestations are accepted.
+    pub attestation: Rules,
     /// Number of declared restores; phones see it rise.
     pub restore_epoch: u64,
 }

@@ -15,6 +15,7 @@ use crate::app::bootstrap::{FirstAdministrator, bootstrap};
 use crate::app::{Facts, Scope};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::attestation::Rules;
 use crate::domain::ended::Event;
 use crate::domain::fault::Fault;
 use crate::keys::{IssuerKeys, KeysError, ProofingKeys, write_new};
@@ -110,6 +111,7 @@ pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
         keys,
         proofing: ProofingKeys::default(),
         sealer,
+        attestation: Rules::default(),
         restore_epoch: 0,
     });
     report.administrators = fill_database(facts, root, &terminal)?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::attestation::AttestationPolicy;
 use super::error::ConfigError;
 use super::range::maybe_between;
 use super::values::EvidenceCheck;
@@ -164,16 +165,24 @@ impl Channels {
         self.0.iter().map(|(name, profile)| (*name, profile))
     }
 
-    pub(super) fn check(&self, demonstration: bool) -> Result<(), ConfigError> {
+    pub(super) fn check(
+        &self,
+        demonstration: bool,
+        attestation: AttestationPolicy,
+    ) -> Result<(), ConfigError> {
         if demonstration {
             return Ok(());
         }
         self.iter()
-            .try_for_each(|(name, profile)| check_profile(name, profile))
+            .try_for_each(|(name, profile)| check_profile(name, profile, attestation))
     }
 }
 
-fn check_profile(name: ChannelName, profile: &ChannelProfile) -> Result<(), ConfigError> {
+fn check_profile(
+    name: ChannelName,
+    profile: &ChannelProfile,
+    attestation: AttestationPolicy,
+) -> Result<(), ConfigError> {
     let refuse = |key: &str, message: &str| {
         let key = format!("channels.{}.{key}", name.as_str());
         Err(ConfigError::conflict(
@@ -187,10 +196,10 @@ fn check_profile(name: ChannelName, profile: &ChannelProfile) -> Result<(), Conf
     if name.is_public() && profile.quarantine_s < HOUR_S {
         return refuse("quarantine_s", "from 3600 to 2592000 is allowed");
     }
-    if profile.acr == Acr::Eidas3 {
+    if profile.acr == Acr::Eidas3 && attestation == AttestationPolicy::Off {
         return refuse(
             "acr",
-            "\"eidas3\" needs key attestation, which this version does not verify; \"eidas1\" and \"eidas2\" are allowed",
+            "\"eidas3\" needs attestation.policy = \"required\" or \"recorded\"; \"eidas1\" and \"eidas2\" are allowed",
         );
     }
     Ok(())

@@ -1,3 +1,5 @@
+mod attestation;
+
 use super::*;
 use crate::domain::level::Acr;
 
@@ -148,8 +150,8 @@ fn each_value_outside_its_range_is_refused_naming_key_and_range() {
         ("channels.counter.checks", "[\"smell\"]", "`ultraviolet`"),
         ("logging.format", "\"xml\"", "`json`"),
         ("logging.filter", "\"h2=trace\"", "paraphe_server::edge=debug"),
-        ("attestation.policy", "\"required\"", "not supported yet"),
-        ("attestation.policy", "\"recorded\"", "not supported yet"),
+        ("attestation.policy", "\"on\"", "`off`, `recorded`, `required`"),
+        ("attestation.unattested_acr", "\"eidas4\"", "`eidas1`, `eidas2`"),
     ];
     for (key, value, allowed) in cases {
         let (section, name) = key.rsplit_once('.').unwrap();
@@ -197,7 +199,22 @@ fn values_that_do_not_go_together_are_refused_naming_both() {
         (
             "[channels.remote]\nacr = \"eidas3\"\n",
             "channels.remote.acr",
-            "attestation",
+            "attestation.policy",
+        ),
+        (
+            "[attestation]\npolicy = \"required\"\n",
+            "attestation.policy",
+            "[attestation.android]",
+        ),
+        (
+            "[attestation]\npolicy = \"recorded\"\n",
+            "attestation.policy",
+            "[attestation.apple]",
+        ),
+        (
+            "[attestation]\nunattested_acr = \"eidas3\"\n",
+            "attestation.unattested_acr",
+            "profile.demonstration",
         ),
     ];
     for (section, key, other) in cases {

@@ -112,26 +112,6 @@ impl EvidenceCheck {
     }
 }
 
-/// Whether an activation must prove where its keys live. `recorded` and `required` are refused by this version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AttestationPolicy {
-    /// Attestations are not looked at; nothing claims a hardware key.
-    #[default]
-    Off,
-}
-
-impl<'de> Deserialize<'de> for AttestationPolicy {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match String::deserialize(from)?.as_str() {
-            "off" => Ok(Self::Off),
-            later @ ("recorded" | "required") => Err(D::Error::custom(format!(
-                "{later:?} is not supported yet: this version does not verify key attestations; \"off\" is allowed"
-            ))),
-            other => Err(D::Error::custom(format!("{other:?} is not allowed; \"off\" is"))),
-        }
-    }
-}
-
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -8,6 +8,7 @@ use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{Attempts, Limits};
+use super::attestation::VerifiedAttestation;
 use super::fault::{self, Result};
 use super::level::Acr;
 use super::secret::{Bytes, Secret};
@@ -84,17 +85,28 @@ impl State {
 }
 
 /// Where the possession key lives, as far as it was verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyStorage {
     /// Stated by the phone, not attested: `swk`.
     Unattested,
+    /// In hardware, as a verified attestation says: `hwk`.
+    Attested(VerifiedAttestation),
 }
 
 impl KeyStorage {
     /// RFC 8176 value for the `amr` claim.
-    pub fn amr(self) -> &'static str {
+    pub fn amr(&self) -> &'static str {
         match self {
             Self::Unattested => "swk",
+            Self::Attested(_) => "hwk",
+        }
+    }
+
+    /// What was verified, if anything was.
+    pub fn attestation(&self) -> Option<&VerifiedAttestation> {
+        match self {
+            Self::Unattested => None,
+            Self::Attested(verified) => Some(verified),
         }
     }
 }

@@ -118,6 +118,8 @@ rules! {
     ACTIVATION_REVOKED = "activation.revoked", Precondition, "The activation was revoked: issue a new one.";
     ACTIVATION_STATE = "activation.state", Precondition, "The activation is at another step: before its digits can be typed, a phone must have taken it and shown them.";
     ACTIVATION_MISMATCH = "activation.mismatch", Invalid, "The activation statement is not bound to the offer and the keys.";
+    ATTESTATION_REQUIRED = "attestation.required", Precondition, "This service takes only phones whose secure hardware attests its key, and the phone sent no attestation.";
+    ATTESTATION_REFUSED = "attestation.refused", Invalid, "The attestation of the phone's key does not count.";
     ACTIVATION_UNSIGNED = "activation.unsigned", Precondition, "The clerk has not signed this enrolment on their own phone yet.";
     ENROLMENT_MISMATCH = "enrolment.mismatch", Invalid, "The enrolment statement is missing, not asked for, or not bound to this challenge.";
     ENROLMENTS_EXHAUSTED = "enrolment.too_many", Exhausted, "Too many enrolments were begun: wait.";

@@ -3,6 +3,7 @@
 
 pub mod activation;
 pub mod attempts;
+pub mod attestation;
 pub mod case;
 pub mod catalogue;
 pub mod challenge;

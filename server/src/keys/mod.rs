@@ -3,9 +3,11 @@
 //!
 //! `init` makes them, `serve` opens them. A PKCS#11 provider comes beside the file later.
 
+mod attestation;
 mod file;
 mod proofing;
 
+pub use attestation::{AttestationFileError, read_attestation_rules};
 pub use file::{KeysError, read_master_key, read_public_key, write_new};
 pub use proofing::ProofingKeys;
 

@@ -221,6 +221,7 @@ impl Admin for AdminService {
         let mut statements = v1::Statements {
             challenge: found.challenge.statement.clone(),
             activation: found.activation,
+            attestation: found.attestation.map(encode::attestation),
             key_sets: found.key_sets,
             root_jwk: serde_json::to_string(&root).map_err(Fault::internal)?,
             enrolment: found.enrolment.map(|signed| v1::EnrolmentStatements {

@@ -198,7 +198,13 @@ impl Companion for CompanionService {
         let issuer = self.0.daemon.facts.issuer();
         let (_, inner) = statements::verify_activation(&outer, &proven.possession_key, issuer)
             .map_err(|error| statement_refused("activation", error))?;
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::finish(s, id, &outer, &inner);
+        let key_storage = activation::key_storage(&self.0.daemon.facts, inner.claims(), now);
+        let stated = activation::Stated {
+            outer,
+            inner,
+            key_storage,
+        };
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::finish(s, id, &stated);
         let finished = self.0.write("finish_activation", now, verb).await?;
         finished
             .ended
@@ -236,6 +242,7 @@ impl Companion for CompanionService {
             frozen_since: view.frozen_since.map_or(0, Timestamp::as_secs),
             valid_until: view.valid_until.map_or(0, Timestamp::as_secs),
             replaced_at: view.replaced_at.map_or(0, Timestamp::as_secs),
+            attestation: view.attestation.map(encode::attestation),
         }))
     }
 

@@ -6,6 +6,7 @@ use paraphe_proto::{statements, v1};
 use super::caller::wire_role;
 use crate::app::activation::{Issued, View};
 use crate::app::answer::Outcome;
+use crate::domain::attestation::VerifiedAttestation;
 use crate::domain::case::{Case, Evidence, State as CaseState};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::State as DeviceState;
@@ -132,6 +133,7 @@ pub fn device_state_name(state: DeviceState) -> v1::DeviceStateName {
     v1::DeviceStateName {
         state: state.as_str().to_owned(),
         quarantined_until: quarantined_until(state),
+        key_storage: String::new(),
     }
 }
 
@@ -142,7 +144,25 @@ pub fn activation(view: &View) -> v1::Activation {
         state: view.state.to_owned(),
         tries_left: view.tries_left,
         expires_at: view.expires_at.as_secs(),
-        device: view.device.map(device_state_name),
+        device: view
+            .device
+            .as_ref()
+            .map(|(state, key_storage)| v1::DeviceStateName {
+                key_storage: key_storage.amr().to_owned(),
+                ..device_state_name(*state)
+            }),
+    }
+}
+
+/// What was verified of a possession key.
+pub fn attestation(verified: VerifiedAttestation) -> v1::KeyAttestation {
+    v1::KeyAttestation {
+        kind: verified.kind.as_str().to_owned(),
+        security_level: verified.security_level.as_str().to_owned(),
+        application: verified.application,
+        os_version: verified.os_version.unwrap_or(0),
+        os_patch_level: verified.os_patch_level.unwrap_or(0),
+        verified_at: verified.verified_at.as_secs(),
     }
 }
 

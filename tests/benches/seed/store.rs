@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use paraphe_proto::time::Timestamp;
 use paraphe_server::app::{Facts, Scope};
 use paraphe_server::config::Config;
+use paraphe_server::domain::attestation::Rules;
 use paraphe_server::domain::fault::Fault;
 use paraphe_server::keys::{IssuerKeys, ProofingKeys, read_master_key, read_public_key};
 use paraphe_server::open::load_catalogue;
@@ -49,6 +50,7 @@ impl Store {
                 keys,
                 proofing: ProofingKeys::default(),
                 sealer,
+                attestation: Rules::default(),
                 restore_epoch: 0,
             }),
             now: Timestamp::from_secs(seconds),

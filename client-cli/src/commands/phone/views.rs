@@ -57,6 +57,10 @@ impl View for StatusView {
             Some(at) => format!("{}; not you? paraphe phone veto", time_text(at)),
             None => String::new(),
         };
+        let attested = self.device.attestation.as_ref().map_or_else(
+            || "no".to_owned(),
+            |verified| format!("{}, {}", verified.security_level, verified.kind),
+        );
         let blocked: Vec<String> = self
             .device
             .blocked
@@ -73,6 +77,7 @@ impl View for StatusView {
             ("frozen since", time(self.device.frozen_since)),
             ("valid until", time(self.device.valid_until)),
             ("replaced at", replaced),
+            ("key attested", attested),
         ])
     }
 }

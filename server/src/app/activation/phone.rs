@@ -9,6 +9,7 @@ use paraphe_proto::oprf::OprfKey;
 use paraphe_proto::sas::{self, SasInput};
 use paraphe_proto::statements::{self, ActivationKey};
 
+use super::attested::{Refused, level};
 use super::{FIRST_EPOCH, accept, load, profile_named, require_issuer_trusted};
 use crate::app::{Scope, case};
 use crate::domain::activation::{Activation, Evaluated, Offered, State};
@@ -114,20 +115,25 @@ pub struct Finished {
     pub ended: Vec<Challenge>,
 }
 
+/// What a phone states at the end, and what the policy makes of its attestation.
+pub struct Stated {
+    /// The statement, compact JWS.
+    pub outer: String,
+    /// Its inner layer.
+    pub inner: Verified<ActivationKey>,
+    /// Where the possession key lives, or why the phone is refused.
+    pub key_storage: std::result::Result<KeyStorage, Refused>,
+}
+
 /// `FinishActivation`: the device comes into being. Repeating it with the same keys answers alike.
 ///
 /// # Errors
-/// `activation.mismatch`, `.state`, `.expired`, `.revoked`.
-pub fn finish(
-    s: &mut Scope<'_, '_>,
-    id: ActivationId,
-    outer: &str,
-    stated: &Verified<ActivationKey>,
-) -> Result<Finished> {
+/// `activation.mismatch`, `.state`, `.expired`, `.revoked`; `attestation.required`, `.refused`.
+pub fn finish(s: &mut Scope<'_, '_>, id: ActivationId, stated: &Stated) -> Result<Finished> {
     let mut found = load(s, id)?;
     found.require_alive(s.now)?;
     require_issuer_trusted(s, &found)?;
-    let claims = stated.claims();
+    let claims = stated.inner.claims();
     let finished = keys_digest(claims);
     let required = profile_named(s, &found.channel)?.sas_confirmation;
     if let Some(sas_nonce) = finished_before(&found.state, &finished)? {
@@ -148,7 +154,7 @@ pub fn finish(
     let sas_nonce = *offered.sas_nonce.expose();
     let digits = digits_of(s, claims, &offer_sha256, &sas_nonce);
     let (device_id, possession_key) = (offered.device_id, offered.possession_key);
-    let mut phone = new_device(s, &found, offered, evaluated, claims, outer)?;
+    let mut phone = new_device(s, &found, offered, evaluated, stated)?;
     let mut ended = Vec::new();
     found.state = if required {
         let sas_nonce = Secret::new(sas_nonce);
@@ -235,25 +241,26 @@ fn new_device(
     found: &Activation,
     offered: Offered,
     evaluated: Evaluated,
-    claims: &ActivationKey,
-    outer: &str,
+    stated: &Stated,
 ) -> Result<Device> {
+    let key_storage = stated.key_storage.clone()?;
+    let channel = match found.acr {
+        Some(acr) => acr,
+        None => profile_named(s, &found.channel)?.acr,
+    };
     Ok(Device {
         id: offered.device_id,
         subject_id: found.subject_id,
         state: DeviceState::AwaitingConfirmation,
         epoch: FIRST_EPOCH,
-        acr: match found.acr {
-            Some(acr) => acr,
-            None => profile_named(s, &found.channel)?.acr,
-        },
-        key_storage: KeyStorage::Unattested,
+        acr: level(s.facts, channel, &key_storage),
+        key_storage,
         possession_key: offered.possession_key,
-        approval_key: Bytes(*claims.approval_key.as_sec1()),
+        approval_key: Bytes(*stated.inner.claims().approval_key.as_sec1()),
         oprf_key: Some(evaluated.oprf_key),
         attempts: Attempts::default(),
         wrong_codes: 0,
-        activation: outer.to_owned(),
+        activation: stated.outer.clone(),
         activation_id: Some(found.id),
         created_at: s.now,
         valid_until: case::valid_until(s, found.case_id)?,
