@@ -310,6 +310,7 @@ impl Activation {
             key: prepared.key,
             seen: prepared.seen,
             sas,
+            pin_change: None,
         }
     }
 

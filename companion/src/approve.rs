@@ -7,7 +7,7 @@
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::jws::Verified;
-use paraphe_proto::keys::Signer;
+use paraphe_proto::keys::{Signer, SoftwareKey};
 use paraphe_proto::oprf::{BlindState, BlindedElement};
 use paraphe_proto::statements::{
     Approval, ApprovalDecision, Enrolled, Enrolment, Evaluation, EvaluationContext, Freshness,
@@ -51,11 +51,29 @@ impl Phone {
         pin: &str,
         rng: &mut (impl CryptoRng + RngCore),
     ) -> Result<Receipt, Error> {
+        self.approve_and_keep(server, shown, code, pin, rng, drop).await
+    }
+
+    /// Approves, and hands the approval key on once it is open.
+    pub(crate) async fn approve_and_keep(
+        &self,
+        server: &Server,
+        shown: &Shown,
+        code: Option<&str>,
+        pin: &str,
+        rng: &mut (impl CryptoRng + RngCore),
+        keep: impl FnOnce(SoftwareKey),
+    ) -> Result<Receipt, Error> {
+        self.ready(server).await?;
         let code = shown.match_code(code)?;
         let mut attempt = Attempt::take_up(&self.interrupted, shown.challenge_id(), &code, pin, rng)?;
         if let Some(element) = attempt.element() {
             let evaluation = self.evaluate(server, shown, &element, &mut attempt).await?;
-            attempt.approve(|blind| self.sign_approval(shown, &code, blind, evaluation.claims()))?;
+            attempt.approve(|blind| {
+                let (signed, key) = self.sign_approval(shown, &code, blind, evaluation.claims())?;
+                keep(key);
+                Ok(signed)
+            })?;
         }
         self.answer(server, shown, attempt).await
     }
@@ -79,16 +97,24 @@ impl Phone {
             element_sha256: element.sha256(),
             seen: prover.seen,
         };
-        let evaluation = check_evaluation(&self.loaded().keys, &compact, &expected);
-        let evaluation = match evaluation {
-            Err(first) if self.refresh_keys(server).await? => {
-                check_evaluation(&self.loaded().keys, &compact, &expected).map_err(|_| first)
-            }
-            verdict => verdict,
-        };
-        let evaluation = attempt.settle(evaluation)?;
+        let evaluation = attempt.settle(self.verify_evaluation(server, &compact, &expected).await)?;
         self.remember_seen(seen(evaluation.claims()))?;
         Ok(evaluation)
+    }
+
+    /// Verifies an evaluation; where that fails, with the issuer's newest keys once more.
+    pub(crate) async fn verify_evaluation(
+        &self,
+        server: &Server,
+        compact: &str,
+        expected: &Expected,
+    ) -> Result<Verified<Evaluation>, Error> {
+        match check_evaluation(&self.loaded().keys, compact, expected) {
+            Err(first) if self.refresh_keys(server).await? => {
+                check_evaluation(&self.loaded().keys, compact, expected).map_err(|_| first)
+            }
+            verdict => verdict,
+        }
     }
 
     fn sign_approval(
@@ -97,17 +123,18 @@ impl Phone {
         match_code: &str,
         blind: BlindState,
         evaluation: &Evaluation,
-    ) -> Result<Signed, Error> {
+    ) -> Result<(Signed, SoftwareKey), Error> {
         let loaded = self.loaded();
         let key = open_approval_key(&loaded.record, self.keystore(), blind, evaluation)?;
         let challenge_sha256 = shown.sha256();
         let enrolment = shown
             .enrolment()
             .map(|enrolled| enrolment_statement(self.issuer(), &key, challenge_sha256, enrolled, evaluation));
-        Ok(Signed {
+        let signed = Signed {
             approval: approval_statement(self.issuer(), &key, challenge_sha256, match_code, evaluation)?,
             enrolment: enrolment.transpose()?,
-        })
+        };
+        Ok((signed, key))
     }
 
     async fn answer(

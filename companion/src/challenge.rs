@@ -9,12 +9,12 @@ use std::sync::Arc;
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::Verified;
-use paraphe_proto::statements::{
-    Challenge, Display, ENROL_ACTION, ENROL_RELYING_PARTY, Enrolled, MatchMode, RelyingParty,
-};
+use paraphe_proto::pin::PinPolicy;
+use paraphe_proto::statements::{Challenge, Display, Enrolled, MatchMode, RelyingParty};
 use paraphe_proto::time::Timestamp;
 
 use crate::error::Error;
+use crate::own::require_own;
 use crate::trust::IssuerKeys;
 
 /// Fewest and most digits of a match code.
@@ -49,10 +49,7 @@ impl Shown {
             let detail = "the document holds control, bidirectional or invisible characters";
             return Err(Error::untrusted("challenge.display", detail));
         }
-        if claims.enrolment.is_some() && !is_enrolment(claims) {
-            let detail = "only the daemon's own desk may ask to sign an enrolment";
-            return Err(Error::untrusted("challenge.malformed", detail));
-        }
+        require_own(claims)?;
         let match_digits = match_digits(claims)?;
         Ok(Self {
             challenge: Arc::new(challenge),
@@ -102,6 +99,11 @@ impl Shown {
         self.claims().enrolment.as_ref()
     }
 
+    /// Rules for the new PIN where a PIN change is asked for.
+    pub(crate) fn new_pin_policy(&self) -> Option<&PinPolicy> {
+        self.claims().new_pin_policy.as_ref()
+    }
+
     /// The compact JWS that all of this was read from.
     #[must_use]
     pub fn compact(&self) -> &str {
@@ -142,11 +144,6 @@ impl Shown {
     fn claims(&self) -> &Challenge {
         self.challenge.claims()
     }
-}
-
-/// The document of this action alone says in words what the claim `enrolment` binds.
-fn is_enrolment(claims: &Challenge) -> bool {
-    claims.action == ENROL_ACTION && claims.relying_party.id.to_string() == ENROL_RELYING_PARTY
 }
 
 fn is_code(code: &str, digits: u8) -> bool {
@@ -194,7 +191,9 @@ fn is_plain(text: &str) -> bool {
 )]
 mod tests {
     use paraphe_proto::jws;
-    use paraphe_proto::statements::{KeyState, KeyUse, MatchRule, Refusal, RefusalDecision};
+    use paraphe_proto::statements::{
+        ENROL_ACTION, ENROL_RELYING_PARTY, KeyState, KeyUse, MatchRule, Refusal, RefusalDecision,
+    };
 
     use super::*;
     use crate::testing::{Issuer, challenge, key, key_set, rng};

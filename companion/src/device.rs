@@ -115,7 +115,8 @@ impl Phone {
     /// What the daemon refuses, or [`Error::Unreachable`].
     pub async fn device(&self, server: &Server) -> Result<Device, Error> {
         let request = self
-            .prover()?
+            .ready(server)
+            .await?
             .prove_fresh(server, method::DEVICE, &DeviceBody {})
             .await?;
         let reply = server.client().device(with_deadline(request)).await?;
@@ -142,7 +143,11 @@ impl Phone {
         let body = LiftBody {
             relying_party_id: relying_party_id.map(ToString::to_string).unwrap_or_default(),
         };
-        let request = self.prover()?.prove_fresh(server, method::LIFT, &body).await?;
+        let request = self
+            .ready(server)
+            .await?
+            .prove_fresh(server, method::LIFT, &body)
+            .await?;
         let reply = server.client().lift(with_deadline(request)).await?;
         let challenge_id = reply.into_inner().challenge_id.parse();
         challenge_id.map_err(|_| malformed("the challenge has no id".to_owned()))

@@ -15,6 +15,7 @@ use crate::{Activation, Argon2Cost, Error, FinalState, Phone, Server, Shown};
 
 mod activation;
 mod answers;
+mod change_pin;
 
 async fn begun() -> (TempDir, Daemon, Server, Activation) {
     let dir = tempfile::tempdir().unwrap();

@@ -35,7 +35,11 @@ impl Phone {
             page_token: page.unwrap_or_default().to_owned(),
             page_size,
         };
-        let request = self.prover()?.prove_fresh(server, method::HISTORY, &body).await?;
+        let request = self
+            .ready(server)
+            .await?
+            .prove_fresh(server, method::HISTORY, &body)
+            .await?;
         let reply = server
             .client()
             .history(with_deadline(request))

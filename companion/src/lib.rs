@@ -45,8 +45,9 @@
 //! | module | protocol.md |
 //! | --- | --- |
 //! | `invitation`, `activate`, `prepare` | activation (section 5) |
-//! | `watch`, `challenge` | what may be shown (section 6) |
+//! | `watch`, `challenge`, `own` | what may be shown (section 6) |
 //! | `approve`, `attempt`, `unlock`, `refuse` | answering (sections 4 and 6) |
+//! | `change_pin`, `epoch` | changing the PIN (section 4) |
 //! | `device`, `history` | what the daemon knows of the phone (section 6) |
 //! | `trust` | the issuer's keys (section 3) |
 //! | `keystore`, [`state`], `state_file` | what the phone keeps (section 2) |
@@ -61,8 +62,10 @@ mod activate;
 mod approve;
 mod attempt;
 mod challenge;
+mod change_pin;
 mod connect;
 mod device;
+mod epoch;
 mod error;
 mod files;
 #[cfg(test)]
@@ -72,6 +75,7 @@ mod invitation;
 mod keystore;
 mod life;
 mod outcome;
+mod own;
 mod phone;
 mod prepare;
 pub mod protocol;
@@ -88,8 +92,10 @@ mod watch;
 
 pub use activate::{Activated, Activation};
 pub use challenge::Shown;
+pub use change_pin::PinChange;
 pub use connect::{Address, Server};
 pub use device::{Attestation, Blocked, Device, DeviceState};
+pub use epoch::Settled;
 pub use error::{Advice, Error};
 pub use history::HistoryPage;
 pub use invitation::Invitation;

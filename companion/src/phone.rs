@@ -159,6 +159,26 @@ impl Phone {
         Arc::clone(&lock(&self.loaded))
     }
 
+    /// Reads the record again where another process has changed the PIN, or began to.
+    pub(crate) fn reload(&self) -> Result<(), Error> {
+        let loaded = self.loaded();
+        let begun = |record: &DeviceRecord| record.pin_change.as_ref().map(|change| change.statement.clone());
+        let on_disk = self.file.load()?.device;
+        let changed = on_disk.filter(|record| {
+            record.device_id == loaded.record.device_id
+                && (record.epoch != loaded.record.epoch || begun(record) != begun(&loaded.record))
+        });
+        if let Some(record) = changed {
+            *lock(&self.loaded) = Arc::new(Loaded::new(record)?);
+        }
+        Ok(())
+    }
+
+    /// What was charged under the PIN epoch before is of no use any more.
+    pub(crate) fn forget_attempt(&self) {
+        *lock(&self.interrupted) = None;
+    }
+
     /// Has on disk what an evaluation said before anything else is done with it.
     pub(crate) fn remember_seen(&self, seen: Seen) -> Result<(), Error> {
         self.change(|record| {

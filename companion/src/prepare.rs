@@ -6,6 +6,7 @@
 use paraphe_proto::attestation::ClientData;
 use paraphe_proto::encoding::B64;
 use paraphe_proto::encoding::B64Vec;
+use paraphe_proto::ids::DeviceId;
 use paraphe_proto::jws::Verified;
 use paraphe_proto::keys::{Signer, SoftwareKey};
 use paraphe_proto::oprf::{self, BlindedElement, OprfOutput};
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::activate::Activation;
 use crate::connect::{Server, with_deadline};
 use crate::error::Error;
+use crate::keystore::KeyStore;
 use crate::request::{Prover, method, resend, sign};
 use crate::state::{LockedKey, PreparedActivation, Seen};
 use crate::unlock::{Expected, check_evaluation, finalize, seen};
@@ -42,7 +44,14 @@ pub(crate) async fn prepare(
     let evaluation = check_first(activation, &compact, &element)?;
     let output = finalize(blind, evaluation.claims())?;
     let approval_key = generate(rng)?;
-    let key = lock(activation, &approval_key, &output, cost, rng)?;
+    let lock = LockFor {
+        keystore: activation.keystore(),
+        label: &activation.activation_id().to_string(),
+        device_id: activation.device_id(),
+        epoch: FIRST_EPOCH,
+        cost,
+    };
+    let key = lock_approval_key(&lock, &approval_key, &output, rng)?;
     let statement = activation_statement(activation, &prover, &approval_key)?;
     Ok(PreparedActivation {
         key,
@@ -95,21 +104,36 @@ fn generate(rng: &mut (impl CryptoRng + RngCore)) -> Result<SoftwareKey, Error> 
     SoftwareKey::generate(rng).map_err(|error| Error::invalid(error.code(), error.to_string()))
 }
 
-/// Wraps the approval key under the PIN's evaluation and a device secret that only the keystore opens.
-fn lock(
-    activation: &Activation,
+/// What a wrapped approval key is bound to.
+pub struct LockFor<'a> {
+    /// Seals the device secret.
+    pub keystore: &'a dyn KeyStore,
+    /// Label of the phone's keys in it.
+    pub label: &'a str,
+    /// The phone.
+    pub device_id: DeviceId,
+    /// PIN epoch.
+    pub epoch: u64,
+    /// Cost of the Argon2id step.
+    pub cost: Argon2Cost,
+}
+
+/// Wraps the approval key under the PIN's evaluation and a fresh device secret that only the keystore opens.
+///
+/// # Errors
+/// [`Error::Invalid`] `pin.cost`; [`Error::KeyStore`] when the device secret cannot be sealed.
+pub fn lock_approval_key(
+    lock: &LockFor<'_>,
     key: &SoftwareKey,
     output: &OprfOutput,
-    cost: Argon2Cost,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<LockedKey, Error> {
     let mut device_secret = Zeroizing::new([0; 32]);
     rng.fill_bytes(device_secret.as_mut_slice());
-    let device_id = activation.device_id();
-    let wrapped = pin::wrap(key, output, &device_secret, &device_id, FIRST_EPOCH, cost, rng)
+    let (device_id, epoch) = (&lock.device_id, lock.epoch);
+    let wrapped = pin::wrap(key, output, &device_secret, device_id, epoch, lock.cost, rng)
         .map_err(|error| Error::invalid(error.code(), error.to_string()))?;
-    let label = activation.activation_id().to_string();
-    let sealed = activation.keystore().seal(&label, &device_secret, rng)?;
+    let sealed = lock.keystore.seal(lock.label, &device_secret, rng)?;
     Ok(LockedKey {
         sealed_device_secret: B64Vec(sealed),
         wrapped,

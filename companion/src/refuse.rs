@@ -38,7 +38,7 @@ impl Phone {
         shown: &Shown,
         decision: RefusalDecision,
     ) -> Result<Receipt, Error> {
-        let prover = self.prover()?;
+        let prover = self.ready(server).await?;
         let refusal = prover.refuse(shown.sha256(), decision)?;
         let challenge_id = shown.challenge_id();
         let outcome = resend(|| send_refusal(server, &prover, challenge_id, &refusal)).await?;

@@ -50,8 +50,15 @@ pub mod method {
     /// What was asked and answered.
     pub const HISTORY: &str = "/paraphe.v1.Companion/History";
 
+    /// Asks for a PIN change.
+    pub const CHANGE_PIN: &str = "/paraphe.v1.Companion/ChangePin";
+    /// Evaluates the blinded new PIN.
+    pub const EVALUATE_PIN_CHANGE: &str = "/paraphe.v1.Companion/EvaluatePinChange";
+    /// Moves the PIN epoch.
+    pub const FINISH_PIN_CHANGE: &str = "/paraphe.v1.Companion/FinishPinChange";
+
     #[cfg(test)]
-    pub(crate) const ALL: [&str; 14] = [
+    pub(crate) const ALL: [&str; 17] = [
         EVALUATE_ACTIVATION,
         FINISH_ACTIVATION,
         DEVICE,
@@ -66,6 +73,9 @@ pub mod method {
         REVOKE,
         VETO,
         HISTORY,
+        CHANGE_PIN,
+        EVALUATE_PIN_CHANGE,
+        FINISH_PIN_CHANGE,
     ];
 }
 

@@ -4,7 +4,7 @@
 //! wrong one. The protocol: sections 2 to 5.
 
 use paraphe_proto::encoding::B64Vec;
-use paraphe_proto::ids::{ActivationId, DeviceId};
+use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::pin::WrappedKey;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,23 @@ pub struct DeviceRecord {
     /// The six digits, until the daemon says that they were typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sas: Option<String>,
+    /// The PIN change that the daemon was asked for and whose outcome is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_change: Option<PreparedPinChange>,
+}
+
+/// The last step of a PIN change, written down before it is sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreparedPinChange {
+    /// The challenge that the old PIN approved.
+    pub challenge_id: ChallengeId,
+    /// The PIN epoch that it begins.
+    pub epoch: u64,
+    /// The approval key under the new PIN.
+    pub key: LockedKey,
+    /// Compact JWS `paraphe-pin-change+jwt`.
+    pub statement: String,
 }
 
 /// An activation that was begun and not finished.

@@ -125,6 +125,7 @@ pub(crate) fn challenge(device_id: &DeviceId) -> Challenge {
             digits: 6,
         },
         enrolment: None,
+        new_pin_policy: None,
         nonce: B64([9; 32]),
         iat: NOW,
         exp: NOW.plus_s(300),
@@ -176,6 +177,7 @@ pub(crate) fn locked_device(dir: &Path, issuer: &Issuer) -> LockedDevice {
         },
         seen: Seen::default(),
         sas: None,
+        pin_change: None,
     };
     LockedDevice {
         record,

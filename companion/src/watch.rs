@@ -57,7 +57,8 @@ impl Phone {
     pub async fn fetch(&self, server: &Server) -> Result<Vec<Pending>, Error> {
         self.refresh_keys(server).await?;
         let request = self
-            .prover()?
+            .ready(server)
+            .await?
             .prove_fresh(server, method::FETCH, &FetchBody {})
             .await?;
         let reply = server.client().fetch(with_deadline(request)).await?;
@@ -75,7 +76,8 @@ impl Phone {
     pub async fn watch<'a>(&'a self, server: &'a Server) -> Result<Watch<'a>, Error> {
         self.refresh_keys(server).await?;
         let request = self
-            .prover()?
+            .ready(server)
+            .await?
             .prove_fresh(server, method::WATCH, &WatchBody {})
             .await?;
         let stream = server.client().watch(request).await?.into_inner();

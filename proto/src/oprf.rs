@@ -116,6 +116,16 @@ impl OprfKey {
         OprfServer::new(rng).map(Self).map_err(|_| OprfError::Key)
     }
 
+    /// The key that belongs to `info` under a secret `seed` (RFC 9497, section 3.2.1, `DeriveKeyPair`).
+    ///
+    /// # Errors
+    /// [`OprfError::Key`] with negligible probability, or when `info` is longer than 64 KiB.
+    pub fn derive(seed: &[u8; 32], info: &[u8]) -> Result<Self, OprfError> {
+        OprfServer::new_from_seed(seed, info)
+            .map(Self)
+            .map_err(|_| OprfError::Key)
+    }
+
     /// The key with this scalar, big-endian.
     ///
     /// # Errors
@@ -234,6 +244,16 @@ mod tests {
         let received = BlindedElement::parse(blinded.as_bytes()).unwrap();
         let answer = EvaluatedElement::parse(key.evaluate(&received).as_bytes()).unwrap();
         *state.finalize(&answer).unwrap().expose()
+    }
+
+    /// RFC 9497, appendix A.3.1: the seed and the key information of the suite's vectors.
+    #[test]
+    fn the_published_key_is_derived_and_another_seed_or_information_gives_another() {
+        let derived =
+            |seed, info: &[u8]| hex(OprfKey::derive(&[seed; 32], info).unwrap().to_bytes().as_slice());
+        assert_eq!(derived(0xa3, b"test key"), KEY);
+        assert_ne!(derived(0xa4, b"test key"), KEY);
+        assert_ne!(derived(0xa3, b"test keys"), KEY);
     }
 
     #[test]

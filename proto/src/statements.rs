@@ -9,6 +9,7 @@ mod answer;
 mod assertion;
 mod challenge;
 mod enrolment;
+mod pin_change;
 mod proof;
 mod proofing;
 
@@ -19,6 +20,7 @@ pub use answer::{Approval, ApprovalDecision, Evaluation, EvaluationContext, Refu
 pub use assertion::{Assertion, AuthorizationDetail, Parameter, Parameters};
 pub use challenge::{Challenge, Display, DisplayRow, MatchMode, MatchRule, RelyingParty};
 pub use enrolment::{ENROL_ACTION, ENROL_RELYING_PARTY, Enrolled, Enrolment, evidence_sha256, person_sha256};
+pub use pin_change::{CHANGE_PIN_ACTION, CHANGE_PIN_RELYING_PARTY, PinChange};
 pub use proof::{Freshness, Proof};
 pub use proofing::{Proofing, ProofingOutcome};
 
@@ -47,6 +49,7 @@ statement!(Proof, "paraphe-proof+jwt");
 statement!(Approval, "paraphe-approval+jwt");
 statement!(Refusal, "paraphe-refusal+jwt");
 statement!(Enrolment, "paraphe-enrolment+jwt");
+statement!(PinChange, "paraphe-pin-change+jwt");
 statement!(Proofing, "paraphe-proofing+jwt");
 statement!(Offer, "paraphe-offer+jwt");
 statement!(Activation, "paraphe-activation+jwt", ATTESTED_MAX_BYTES);

@@ -15,7 +15,7 @@ use crate::hand::{OPEN, ask, blind, code_of, guess, keystore, stolen_image, unlo
 use crate::world::{PIN, Person, World};
 
 /// The stored device, opened with the master key as the daemon does.
-fn stored(world: &World, id: DeviceId) -> Device {
+pub fn stored(world: &World, id: DeviceId) -> Device {
     let master = read_master_key(&world.daemon.path("master.key")).unwrap();
     let file = rusqlite::Connection::open(world.daemon.path("paraphe.db")).unwrap();
     let row = file.query_row(

@@ -177,6 +177,7 @@ impl Phone {
             suspension: None,
             replaces: None,
             rollback_noticed: self.rollback_noticed,
+            pin_change: None,
             due_at: None,
         }
     }

@@ -96,6 +96,7 @@ fn challenge(device_id: DeviceId, challenge_id: ChallengeId) -> Challenge {
             digits: 6,
         },
         enrolment: None,
+        new_pin_policy: None,
         nonce: B64([7; 32]),
         iat: at(-60),
         exp: at(240),

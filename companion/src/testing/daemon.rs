@@ -14,10 +14,10 @@ use paraphe_proto::oprf::{BlindedElement, OprfKey};
 use paraphe_proto::pin::PinPolicy;
 use paraphe_proto::sas::{self, SasInput};
 use paraphe_proto::statements::{
-    Approval, Challenge, Evaluation, EvaluationContext, Freshness, Offer, Proof,
+    Approval, Challenge, Evaluation, EvaluationContext, Freshness, Offer, PinChange, Proof,
 };
 use paraphe_proto::v1::companion_server::CompanionServer;
-use paraphe_proto::v1::{DeviceState, Outcome, SignedRequest};
+use paraphe_proto::v1::{DeviceState, FinishPinChangeBody, Outcome, SignedRequest};
 use prost::Message;
 use ring::digest::{SHA256, digest};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -44,6 +44,12 @@ pub(crate) struct World {
     pub(crate) lost: Vec<&'static str>,
     /// The number that the evaluation of an activation gets; 0 in an honest daemon.
     pub(crate) first_evaluation: u64,
+    /// PIN epoch of the device.
+    pub(crate) epoch: u64,
+    /// Code that `FinishPinChange` is refused with.
+    pub(crate) refuse_pin_change: Option<&'static str>,
+    /// The number that the evaluation of a PIN change gets; 0 in an honest daemon.
+    pub(crate) pin_change_evaluation: u64,
     /// Charges since the device was made; also the number of the last evaluation.
     pub(crate) charges: u64,
     pub(crate) restore_epoch: u64,
@@ -58,6 +64,11 @@ pub(crate) struct World {
     approval_key: Option<PublicKey>,
     activation: Option<String>,
     oprf: OprfKey,
+    /// The challenge of the PIN change that is open, and the keys of its elements.
+    changing: Option<ChallengeId>,
+    new_keys: HashMap<[u8; 32], OprfKey>,
+    /// The statement that began the epoch.
+    pin_changed: Option<String>,
     nonces: Vec<String>,
     evaluations: HashMap<(ChallengeId, [u8; 32]), Evaluation>,
     outcomes: HashMap<ChallengeId, Outcome>,
@@ -79,6 +90,9 @@ impl Daemon {
             device_state: DeviceState::AwaitingConfirmation,
             lost: Vec::new(),
             first_evaluation: 0,
+            epoch: 1,
+            refuse_pin_change: None,
+            pin_change_evaluation: 0,
             charges: 0,
             restore_epoch: 0,
             pending: Vec::new(),
@@ -90,6 +104,9 @@ impl Daemon {
             approval_key: None,
             activation: None,
             oprf: OprfKey::random(&mut rng()).unwrap(),
+            changing: None,
+            new_keys: HashMap::new(),
+            pin_changed: None,
             nonces: Vec::new(),
             evaluations: HashMap::new(),
             outcomes: HashMap::new(),
@@ -173,6 +190,9 @@ impl World {
         let proof =
             jws::verify::<Proof>(&request.proof, &key, ISS).map_err(|_| refused("proof.signature"))?;
         let claims = proof.claims();
+        if claims.epoch != self.epoch {
+            return Err(refused("caller.unauthenticated"));
+        }
         let method = format!("/paraphe.v1.Companion/{name}");
         let body = B::decode(request.body.as_slice()).unwrap();
         let fresh = match (&claims.freshness, about(&body)) {
@@ -187,7 +207,6 @@ impl World {
         let hash: [u8; 32] = digest(&SHA256, &request.body).as_ref().try_into().unwrap();
         let holds = claims.method == method
             && claims.device_id == self.device_id
-            && claims.epoch == 1
             && claims.body_sha256 == B64(hash)
             && fresh;
         if holds {
@@ -228,6 +247,7 @@ impl World {
         self.charges += 1;
         let context = EvaluationContext::Challenge(challenge_id);
         let mut claims = evaluation(context, self.device_id, &self.oprf, element);
+        claims.epoch = self.epoch;
         claims.evaluation = self.charges;
         claims.restore_epoch = self.restore_epoch;
         claims.attempts_left = 5_u32.saturating_sub(u32::try_from(self.charges).unwrap());
@@ -261,16 +281,46 @@ impl World {
         let hash: [u8; 32] = digest(&SHA256, challenge.as_bytes()).as_ref().try_into().unwrap();
         let holds = claims.challenge_sha256 == B64(hash)
             && claims.device_id == self.device_id
+            && claims.epoch == self.epoch
             && claims.evaluation == self.charges
             && named.is_some();
         if !holds {
             return Err(refused("approval.mismatch"));
+        }
+        let asked = self.claims_of(challenge_id).1;
+        if asked.new_pin_policy.is_some() {
+            self.changing = Some(challenge_id);
+            return Ok("approved");
         }
         Ok(if claims.match_code == super::CODE {
             "approved"
         } else {
             "failed"
         })
+    }
+
+    fn id_of(&self, compact: &str) -> ChallengeId {
+        let verified = jws::verify::<Challenge>(compact, self.issuer.key.public_key(), ISS);
+        verified.unwrap().claims().challenge_id
+    }
+
+    /// The key of the element that the statement names takes the place of the old one.
+    fn move_epoch(&mut self, body: &FinishPinChangeBody) -> Result<(), Status> {
+        let id: ChallengeId = body.challenge_id.parse().unwrap();
+        if self.changing != Some(id) {
+            return Err(refused("pin_change.not_open"));
+        }
+        let key = self.approval_key.clone().unwrap();
+        let stated = jws::verify::<PinChange>(&body.pin_change, &key, ISS)
+            .map_err(|_| refused("statement.refused"))?;
+        let claims = stated.claims();
+        assert_eq!((claims.device_id, claims.epoch), (self.device_id, self.epoch + 1));
+        self.oprf = self.new_keys.remove(&claims.element_sha256.0).unwrap();
+        self.new_keys.clear();
+        self.epoch += 1;
+        self.changing = None;
+        self.pin_changed = Some(body.pin_change.clone());
+        Ok(())
     }
 
     fn settle(&mut self, challenge_id: ChallengeId, state: &str, answer: &str) -> Outcome {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     encoding::B64,
     ids::{ChallengeId, RelyingPartyId},
+    pin::PinPolicy,
     time::Timestamp,
     transcript::Transcript,
 };
@@ -33,6 +34,9 @@ pub struct Challenge {
     /// What the approving phone signs a `paraphe-enrolment+jwt` over; only where a clerk is asked to stand for an enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrolment: Option<Enrolled>,
+    /// Rules for the new PIN; only where a PIN change is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_pin_policy: Option<PinPolicy>,
     /// Fresh random bytes.
     pub nonce: B64<32>,
     /// When it was signed.

@@ -56,6 +56,7 @@ pub(crate) fn challenge() -> Challenge {
             digits: 6,
         },
         enrolment: None,
+        new_pin_policy: None,
         nonce: B64([4; 32]),
         iat: NOW,
         exp: NOW.plus_s(300),
@@ -77,6 +78,23 @@ pub(crate) fn enrolment_challenge() -> Challenge {
     Challenge {
         enrolment: Some(enrolled()),
         ..challenge()
+    }
+}
+
+pub(crate) fn pin_change_challenge() -> Challenge {
+    Challenge {
+        new_pin_policy: Some(PinPolicy::default()),
+        ..challenge()
+    }
+}
+
+pub(crate) fn pin_change() -> PinChange {
+    PinChange {
+        iss: iss(),
+        challenge_sha256: B64([6; 32]),
+        device_id: device_id(),
+        epoch: 2,
+        element_sha256: B64([7; 32]),
     }
 }
 

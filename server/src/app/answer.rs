@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use paraphe_proto::encoding::B64;
-use paraphe_proto::ids::{ChallengeId, DeviceId};
+use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::jws::{self, Verified};
 use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
 
-use super::{Scope, challenge, enrolment, life, lift};
+use super::{Scope, challenge, enrolment, life, lift, pin_change};
 use crate::domain::challenge::{Challenge, Purpose, State};
-use crate::domain::device::{Device, Seen};
+use crate::domain::device::{Device, ProvenPhone};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::subject::Block;
 use crate::store;
 use crate::store::record::Stored;
-use crate::store::{device, subject};
+use crate::store::subject;
 
 /// Seconds that an assertion is good for.
 const ASSERTION_LIFETIME_S: i64 = 60;
@@ -48,20 +48,16 @@ pub struct Signed {
 /// ended, or whose enrolment statement does not fit (`enrolment.mismatch`), is credited: the fault is in [`Outcome::refused`].
 pub fn answer(
     s: &mut Scope<'_, '_>,
-    (device_id, seen): (DeviceId, Seen),
+    proven: &ProvenPhone,
     id: ChallengeId,
     signed: &Signed,
 ) -> Result<Outcome> {
     let limits = s.facts.attempt_limits();
-    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
-        return fault::UNAUTHENTICATED.broken();
-    };
-    s.require_seen(&phone, seen)?;
-    phone.settle(s.now, &limits);
-    let challenge = challenge::of_device(s, device_id, id)?;
+    let mut phone = s.proven_phone(proven)?;
+    let challenge = challenge::of_device(s, phone.id, id)?;
     let claims = signed.approval.claims();
     if claims.challenge_sha256.0 != sha256(&challenge.statement)
-        || claims.device_id != device_id
+        || claims.device_id != phone.id
         || claims.epoch != phone.epoch
     {
         return fault::APPROVAL_MISMATCH.broken();
@@ -118,7 +114,7 @@ pub fn answer(
         tracing::info!(challenge_id = %challenge.id, code = fault.code(), "an enrolment can no longer be signed");
         return Ok(credited(fail(s, challenge, signed)?, None));
     }
-    Ok(credited(approve(s, challenge, &phone, signed)?, None))
+    Ok(credited(approve(s, challenge, &mut phone, signed)?, None))
 }
 
 fn fail(s: &mut Scope<'_, '_>, challenge: Stored<Challenge>, signed: &Signed) -> Result<Stored<Challenge>> {
@@ -133,7 +129,7 @@ fn fail(s: &mut Scope<'_, '_>, challenge: Stored<Challenge>, signed: &Signed) ->
 fn approve(
     s: &mut Scope<'_, '_>,
     challenge: Stored<Challenge>,
-    phone: &Device,
+    phone: &mut Stored<Device>,
     signed: &Signed,
 ) -> Result<Stored<Challenge>> {
     let approval = &signed.approval;
@@ -151,6 +147,7 @@ fn approve(
             lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
         }
         (Purpose::Resume, _) => life::resumed(s, phone.id)?,
+        (Purpose::ChangePin, _) => pin_change::open(s, phone, &challenge)?,
         (Purpose::Enrol { activation_id, .. }, enrolment::Statement::Given(statement)) => {
             enrolment::sign(s, *activation_id, statement)?;
         }
@@ -203,17 +200,13 @@ fn mint(
 /// `refusal.mismatch`, `device.*`, the code of another final state.
 pub fn refuse(
     s: &mut Scope<'_, '_>,
-    (device_id, seen): (DeviceId, Seen),
+    proven: &ProvenPhone,
     id: ChallengeId,
     refusal: &Verified<Refusal>,
 ) -> Result<Outcome> {
     let limits = s.facts.attempt_limits();
-    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
-        return fault::UNAUTHENTICATED.broken();
-    };
-    s.require_seen(&phone, seen)?;
-    phone.settle(s.now, &limits);
-    let challenge = challenge::of_device(s, device_id, id);
+    let phone = s.proven_phone(proven)?;
+    let challenge = challenge::of_device(s, phone.id, id);
     match &challenge {
         Ok(asked) if matches!(asked.purpose, Purpose::Resume) => phone.require_suspended()?,
         _ => phone.require_may_refuse()?,
@@ -221,7 +214,7 @@ pub fn refuse(
     let challenge = challenge?;
     let claims = refusal.claims();
     if claims.challenge_sha256.0 != sha256(&challenge.statement)
-        || claims.device_id != device_id
+        || claims.device_id != phone.id
         || claims.epoch != phone.epoch
     {
         return fault::REFUSAL_MISMATCH.broken();
@@ -241,7 +234,7 @@ pub fn refuse(
         RefusalDecision::Deny => State::Denied { at, refusal: compact },
         RefusalDecision::NotMe => State::Reported { at, refusal: compact },
     };
-    let challenge = challenge::conclude(s, challenge, state, &device_id.to_string())?;
+    let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
     let also_ended = match claims.decision {
         RefusalDecision::NotMe => report(s, &challenge)?,
         RefusalDecision::Deny => Vec::new(),
@@ -270,7 +263,7 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challe
             enrolment::disown(s, operator_id, Some(activation_id))?;
             return Ok(Vec::new());
         }
-        Purpose::Lift { .. } | Purpose::Resume => return Ok(Vec::new()),
+        Purpose::Lift { .. } | Purpose::Resume | Purpose::ChangePin => return Ok(Vec::new()),
     }
     let party = &challenge.relying_party_id;
     let mut blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;

@@ -17,6 +17,7 @@ pub mod lift;
 pub mod operator;
 pub mod own;
 pub mod pairwise;
+pub mod pin_change;
 pub mod quota;
 pub mod raise;
 pub mod relying_party;

@@ -137,6 +137,7 @@ fn claims(
         },
         match_rule: statements::MatchRule { mode, digits },
         enrolment: raise.enrolment.clone(),
+        new_pin_policy: matches!(raise.purpose, Purpose::ChangePin).then(|| s.facts.pin_policy()),
         nonce: B64(s.random()),
         iat: s.now,
         exp: s.now.plus_s(raise.lifetime_s),

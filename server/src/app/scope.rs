@@ -11,14 +11,14 @@ use crate::config::Config;
 use crate::domain::attempts::Limits;
 use crate::domain::attestation::Rules;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::device::{Device, Seen};
+use crate::domain::device::{Device, ProvenPhone, Seen};
 use crate::domain::fault::{self, Fault, Result};
 use crate::hooks::{self, Point};
 use crate::keys::{IssuerKeys, ProofingKeys};
-use crate::store::audit;
 use crate::store::db::{Db, DbError};
 use crate::store::record::{Rows, StoreError, Stored};
 use crate::store::seal::Sealer;
+use crate::store::{audit, device};
 
 /// What does not change while the daemon runs.
 pub struct Facts {
@@ -104,6 +104,21 @@ impl Scope<'_, '_> {
     /// `device.rollback_noticed`.
     pub fn require_seen(&self, phone: &Device, seen: Seen) -> Result<()> {
         seen.require_known(phone.attempts.latest(), self.facts.restore_epoch)
+    }
+
+    /// The phone behind a proof as it is now, moved on by what time alone moves. It must still be at the epoch that the proof names.
+    ///
+    /// # Errors
+    /// `caller.unauthenticated`, `device.rollback_noticed`.
+    pub fn proven_phone(&mut self, proven: &ProvenPhone) -> Result<Stored<Device>> {
+        let found = device::load(&mut self.rows, proven.device_id)?;
+        let mut phone = found.ok_or_else(|| fault::UNAUTHENTICATED.fault())?;
+        self.require_seen(&phone, proven.seen)?;
+        if phone.epoch != proven.epoch {
+            return fault::UNAUTHENTICATED.broken();
+        }
+        phone.settle(self.now, &self.facts.attempt_limits());
+        Ok(phone)
     }
 
     /// Writes a device with its next due time.

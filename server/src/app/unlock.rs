@@ -5,7 +5,7 @@ use paraphe_proto::oprf::OprfKey;
 
 use super::{Scope, challenge};
 use crate::domain::challenge::Purpose;
-use crate::domain::device::Seen;
+use crate::domain::device::ProvenPhone;
 use crate::domain::fault::{self, Fault, Result};
 use crate::store::device;
 
@@ -13,11 +13,7 @@ use crate::store::device;
 #[derive(Clone, Copy)]
 pub struct UnlockCommand {
     /// The phone that proved itself.
-    pub device_id: DeviceId,
-    /// The PIN epoch it named.
-    pub epoch: u64,
-    /// What it says that it has seen.
-    pub seen: Seen,
+    pub phone: ProvenPhone,
     /// For which challenge.
     pub challenge_id: ChallengeId,
     /// SHA-256 of the blinded element.
@@ -44,15 +40,8 @@ pub struct Unlocked {
 /// `challenge.*`, `device.*`; nothing is charged then.
 pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
     let limits = s.facts.attempt_limits();
-    let Some(mut phone) = device::load(&mut s.rows, cmd.device_id)? else {
-        return fault::UNAUTHENTICATED.broken();
-    };
-    if phone.epoch != cmd.epoch {
-        return fault::UNAUTHENTICATED.broken();
-    }
-    s.require_seen(&phone, cmd.seen)?;
-    phone.settle(s.now, &limits);
-    let challenge = challenge::of_device(s, cmd.device_id, cmd.challenge_id);
+    let mut phone = s.proven_phone(&cmd.phone)?;
+    let challenge = challenge::of_device(s, phone.id, cmd.challenge_id);
     match &challenge {
         Ok(asked) if matches!(asked.purpose, Purpose::Resume) => phone.require_suspended()?,
         _ => phone.require_active()?,

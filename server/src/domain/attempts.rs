@@ -180,6 +180,13 @@ impl Attempts {
         self.latest = self.latest.saturating_add(1);
     }
 
+    /// Under the key of another PIN epoch no evaluation is answered again for the charge it cost before, and none is credited.
+    pub fn begin_epoch(&mut self) {
+        for charge in &mut self.outstanding {
+            charge.element = Bytes([0; 32]);
+        }
+    }
+
     fn rolling(&self, now: Timestamp, limits: &Limits) -> u32 {
         let recent = |charge: &&Charge| now.since_s(charge.at) < limits.rolling_window_s;
         u32::try_from(self.outstanding.iter().filter(recent).count()).unwrap_or(u32::MAX)

@@ -116,6 +116,8 @@ pub enum Purpose {
     },
     /// The person lets their suspended phone go on.
     Resume,
+    /// The person changes the PIN of this phone.
+    ChangePin,
     /// A clerk signs an enrolment.
     Enrol {
         /// Who.

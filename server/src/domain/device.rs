@@ -11,6 +11,7 @@ use super::attempts::{Attempts, Limits};
 use super::attestation::VerifiedAttestation;
 use super::fault::{self, Result};
 use super::level::Acr;
+use super::pin_change::PinChange;
 use super::secret::{Bytes, Secret};
 
 mod ended;
@@ -134,6 +135,17 @@ impl Seen {
     }
 }
 
+/// What a proof says of its phone; looked at again in the transaction that acts on it.
+#[derive(Clone, Copy, Debug)]
+pub struct ProvenPhone {
+    /// The phone.
+    pub device_id: DeviceId,
+    /// The PIN epoch it names.
+    pub epoch: u64,
+    /// What it says that it has seen.
+    pub seen: Seen,
+}
+
 /// A device as it is stored.
 #[derive(Serialize, Deserialize)]
 pub struct Device {
@@ -179,6 +191,9 @@ pub struct Device {
     /// The phone has seen later evaluations than the store knew: it approves nothing any more.
     #[serde(default)]
     pub rollback_noticed: bool,
+    /// The PIN change that is open, or that began this epoch.
+    #[serde(default)]
+    pub pin_change: Option<PinChange>,
     /// When time alone moves it next; kept by [`Device::schedule`].
     pub due_at: Option<Timestamp>,
 }
@@ -343,6 +358,15 @@ impl Device {
     fn end(&mut self, state: State) {
         self.state = state;
         self.oprf_key = None;
+        self.pin_change = None;
+    }
+
+    /// The next PIN epoch: `key` takes the place of the old one, which is gone. Failures stay failures.
+    pub fn begin_epoch(&mut self, key: Secret<32>, done: PinChange) {
+        self.epoch = self.epoch.saturating_add(1);
+        self.oprf_key = Some(key);
+        self.attempts.begin_epoch();
+        self.pin_change = Some(done);
     }
 
     /// # Errors

@@ -132,6 +132,9 @@ rules! {
     LOGIN_EXHAUSTED = "login.too_many", Exhausted, "Too many logins were begun: wait.";
     TERMINAL_EXISTS = "terminal.exists", Exists, "This terminal is registered already.";
     RELYING_PARTY_EXISTS = "relying_party.exists", Exists, "A relying party of this id or certificate exists already.";
+    PIN_CHANGE_NOT_OPEN = "pin_change.not_open", Precondition, "No PIN change is open under this challenge: it was not approved, is finished, or a later one took its place.";
+    PIN_CHANGE_EXPIRED = "pin_change.expired", Precondition, "The PIN change was approved more than 10 minutes ago: the old PIN counts; begin again.";
+    PIN_CHANGE_MISMATCH = "pin_change.mismatch", Invalid, "The PIN change statement is not bound to this challenge, device and next epoch.";
     LIFT_NOTHING = "lift.nothing", Precondition, "Nothing is blocked or frozen.";
 }
 

@@ -15,6 +15,7 @@ pub mod identity;
 pub mod level;
 pub mod mrz;
 pub mod operator;
+pub mod pin_change;
 pub mod relying_party;
 pub mod secret;
 pub mod subject;

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
-use paraphe_proto::oprf::{BlindedElement, OprfKey};
 use paraphe_proto::statements::{self, Approval, Enrolment, EvaluationContext, Refusal};
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::companion_server::Companion;
 use paraphe_proto::v1::{self, SignedRequest};
 use tonic::{Request, Response, Status};
 
+use self::evaluation::{Evaluated, element};
 use super::proof::{self, Bound, Proven};
 use super::{Shared, decode, encode, status, watch};
 use crate::app;
@@ -32,6 +31,9 @@ macro_rules! method {
         concat!("/paraphe.v1.Companion/", $name)
     };
 }
+
+mod evaluation;
+mod pin_change;
 
 impl CompanionService {
     async fn by_nonce<B: prost::Message + Default>(
@@ -56,46 +58,6 @@ impl CompanionService {
             Err(fault) => Err(proof::settle(&self.0, device_id, now, fault).await),
         }
     }
-
-    fn evaluation(
-        &self,
-        evaluated: Evaluated<'_>,
-        now: Timestamp,
-    ) -> Result<Response<v1::EvaluationResponse>, Status> {
-        let facts = &self.0.daemon.facts;
-        let claims = statements::Evaluation {
-            iss: facts.issuer().to_owned(),
-            context: evaluated.context,
-            device_id: evaluated.device_id,
-            epoch: evaluated.epoch,
-            evaluation: evaluated.number,
-            element_sha256: B64(evaluated.element.sha256()),
-            evaluated: B64(*evaluated.key.evaluate(evaluated.element).as_bytes()),
-            attempts_left: evaluated.attempts_left,
-            wait_s: u32::try_from(evaluated.wait_s).unwrap_or(u32::MAX),
-            restore_epoch: facts.restore_epoch,
-            iat: now,
-        };
-        let signed = jws::sign(&claims, facts.keys.challenge()).map_err(Fault::internal)?;
-        Ok(Response::new(v1::EvaluationResponse {
-            evaluation: signed.into_compact(),
-        }))
-    }
-}
-
-struct Evaluated<'a> {
-    context: EvaluationContext,
-    device_id: DeviceId,
-    epoch: u64,
-    key: &'a OprfKey,
-    element: &'a BlindedElement,
-    number: u64,
-    attempts_left: u32,
-    wait_s: i64,
-}
-
-fn element(bytes: &[u8]) -> Result<BlindedElement, Status> {
-    BlindedElement::parse(bytes).map_err(|_| fault::ELEMENT_INVALID.fault().on("blinded_element").into())
 }
 
 fn challenge_id(text: &str) -> Result<ChallengeId, Status> {
@@ -170,15 +132,15 @@ impl Companion for CompanionService {
         let key = self.0.write("evaluate_activation", now, verb).await?;
         let evaluated = Evaluated {
             context: EvaluationContext::Activation(id),
-            device_id: proven.device_id,
-            epoch: proven.epoch,
+            device_id: proven.phone.device_id,
+            epoch: proven.phone.epoch,
             key: &key,
             element: &element,
             number: 0,
             attempts_left: self.0.daemon.facts.attempt_limits().max_failures,
             wait_s: 0,
         };
-        self.evaluation(evaluated, now)
+        evaluated.sign(&self.0.daemon.facts, now)
     }
 
     async fn finish_activation(
@@ -223,7 +185,7 @@ impl Companion for CompanionService {
             .await?;
         let view = self
             .0
-            .read("device", now, move |s| history::device(s, proven.device_id))
+            .read("device", now, move |s| history::device(s, proven.phone.device_id))
             .await?;
         let blocked =
             view.blocked.into_iter().map(
@@ -255,7 +217,7 @@ impl Companion for CompanionService {
             .await?;
         Ok(Response::new(watch::pending(
             Arc::clone(&self.0),
-            proven.device_id,
+            proven.phone.device_id,
         )?))
     }
 
@@ -266,7 +228,9 @@ impl Companion for CompanionService {
             .await?;
         let pending = self
             .0
-            .read("fetch", now, move |s| challenge::pending(s, proven.device_id))
+            .read("fetch", now, move |s| {
+                challenge::pending(s, proven.phone.device_id)
+            })
             .await?;
         let challenges = pending.iter().map(encode::pending).collect();
         Ok(Response::new(v1::FetchResponse { challenges }))
@@ -281,17 +245,15 @@ impl Companion for CompanionService {
         let proven = proof::device(&self.0, request.into_inner(), method!("Unlock"), bound, now).await?;
         let element = element(&proven.body.blinded_element)?;
         let cmd = UnlockCommand {
-            device_id: proven.device_id,
-            epoch: proven.epoch,
-            seen: proven.seen,
+            phone: proven.phone,
             challenge_id: challenge_id(&proven.body.challenge_id)?,
             element: element.sha256(),
         };
         let verb = move |s: &mut crate::app::Scope<'_, '_>| unlock::unlock(s, &cmd);
-        let unlocked = self.settled("unlock", proven.device_id, now, verb).await?;
+        let unlocked = self.settled("unlock", proven.phone.device_id, now, verb).await?;
         let evaluated = Evaluated {
             context: EvaluationContext::Challenge(cmd.challenge_id),
-            device_id: proven.device_id,
+            device_id: proven.phone.device_id,
             epoch: unlocked.epoch,
             key: &unlocked.oprf_key,
             element: &element,
@@ -299,7 +261,7 @@ impl Companion for CompanionService {
             attempts_left: unlocked.attempts_left,
             wait_s: unlocked.wait_s,
         };
-        self.evaluation(evaluated, now)
+        evaluated.sign(&self.0.daemon.facts, now)
     }
 
     async fn answer(&self, request: Request<SignedRequest>) -> Result<Response<v1::Outcome>, Status> {
@@ -314,9 +276,9 @@ impl Companion for CompanionService {
             .map_err(|error| statement_refused("approval", error))?;
         let enrolment = self.enrolment(&proven.body.enrolment, &key);
         let signed = answer::Signed { approval, enrolment };
-        let phone = (proven.device_id, proven.seen);
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, phone, id, &signed);
-        let outcome = self.settled("answer", proven.device_id, now, verb).await?;
+        let phone = proven.phone;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, &phone, id, &signed);
+        let outcome = self.settled("answer", proven.phone.device_id, now, verb).await?;
         self.0.wake(&outcome.challenge);
         match outcome.refused {
             Some(fault) => Err(fault.into()),
@@ -332,9 +294,9 @@ impl Companion for CompanionService {
         let issuer = self.0.daemon.facts.issuer();
         let refusal = jws::verify::<Refusal>(&proven.body.refusal, &proven.possession_key, issuer)
             .map_err(|error| statement_refused("refusal", error))?;
-        let phone = (proven.device_id, proven.seen);
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::refuse(s, phone, id, &refusal);
-        let outcome = self.settled("refuse", proven.device_id, now, verb).await?;
+        let phone = proven.phone;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::refuse(s, &phone, id, &refusal);
+        let outcome = self.settled("refuse", proven.phone.device_id, now, verb).await?;
         self.0.wake(&outcome.challenge);
         outcome.also_ended.iter().for_each(|ended| self.0.wake(ended));
         Ok(Response::new(encode::outcome(&outcome)))
@@ -346,7 +308,8 @@ impl Companion for CompanionService {
             .by_nonce::<v1::LiftBody>(request, method!("Lift"), now)
             .await?;
         let party = Some(proven.body.relying_party_id).filter(|id| !id.is_empty());
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, proven.device_id, party.as_deref());
+        let verb =
+            move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, proven.phone.device_id, party.as_deref());
         let raised = self.0.write("lift", now, verb).await?;
         let challenge_id = raised.id.to_string();
         self.0.wake(&Arc::new(raised));
@@ -393,8 +356,9 @@ impl Companion for CompanionService {
                 .parse()
                 .map_err(|_| Fault::field("page_token", "It must come from the page before."))?,
         };
-        let verb =
-            move |s: &mut crate::app::Scope<'_, '_>| history::history(s, proven.device_id, before, size);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| {
+            history::history(s, proven.phone.device_id, before, size)
+        };
         let (page, more) = self.0.read("history", now, verb).await?;
         let entries = page
             .iter()
@@ -408,6 +372,27 @@ impl Companion for CompanionService {
             entries,
             next_page_token: last.unwrap_or_default(),
         }))
+    }
+
+    async fn change_pin(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::ChangePinResponse>, Status> {
+        self.raise_pin_change(request).await
+    }
+
+    async fn evaluate_pin_change(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::EvaluationResponse>, Status> {
+        self.evaluate_new_pin(request).await
+    }
+
+    async fn finish_pin_change(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::FinishPinChangeResponse>, Status> {
+        self.move_epoch(request).await
     }
 }
 

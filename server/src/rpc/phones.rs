@@ -1,8 +1,8 @@
 //! The public keys of phones that have called lately, so that a proof is checked without a read. Used by `proof` alone.
 //!
 //! Invariant: nothing here decides anything that can change. A phone's keys never change under one id and epoch; its state, its epoch
-//! and its attempts are looked at again in the transaction of every use case that is bound to a challenge. Whatever comes to move an
-//! epoch must forget the phone here.
+//! and its attempts are looked at again in the transaction of every use case that is bound to a challenge. What moves an epoch forgets the
+//! phone here, and a proof that names another epoch than the one remembered is held against the store.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +32,12 @@ impl KnownPhones {
     pub fn of(&self, id: DeviceId) -> Option<Arc<PhoneKeys>> {
         let phones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         phones.get(&id).cloned()
+    }
+
+    /// Forgets a phone whose epoch has moved.
+    pub fn forget(&self, id: DeviceId) {
+        let mut phones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        phones.remove(&id);
     }
 
     /// Remembers keys that were read.

@@ -17,7 +17,7 @@ use tonic::Status;
 use super::phones::PhoneKeys;
 use super::{Shared, status};
 use crate::app::{activation, unlock};
-use crate::domain::device::Seen;
+use crate::domain::device::{ProvenPhone, Seen};
 use crate::domain::fault::{self, Fault, Result};
 use crate::store::device;
 
@@ -28,12 +28,8 @@ const BODY_BYTES: usize = 32 * 1024;
 pub struct Proven<B> {
     /// The decoded body.
     pub body: B,
-    /// The phone.
-    pub device_id: DeviceId,
-    /// The PIN epoch it names.
-    pub epoch: u64,
-    /// What it says that it has seen.
-    pub seen: Seen,
+    /// The phone, its epoch, and what it says that it has seen.
+    pub phone: ProvenPhone,
     /// Its possession key.
     pub possession_key: PublicKey,
     /// Its approval key; `None` while it activates.
@@ -49,7 +45,8 @@ pub enum Bound<'a, B> {
 }
 
 /// Proves an enrolled phone. What is bound to a challenge is checked by keys that may have been read before: its use case looks at the
-/// device again, and at what the phone has seen. What is bound to a nonce reads the device here.
+/// device again, at its epoch and at what the phone has seen. What is bound to a nonce reads the device here, and so does a proof of
+/// another epoch than the one that was read before.
 ///
 /// # Errors
 /// `caller.unauthenticated`, alike for every reason; `proof.nonce`; `device.rollback_noticed`.
@@ -65,12 +62,15 @@ pub async fn device<B: Message + Default>(
         Bound::Challenge(_) => shared.known_phones.of(id),
         Bound::Nonce => None,
     };
-    let (keys, latest) = match known {
+    let (mut keys, mut latest) = match known {
         Some(keys) => (keys, None),
         None => read_keys(shared, id, now).await?,
     };
     let proof = verify(shared, &request, &keys.possession_key, method)?;
-    if proof.device_id != id || proof.epoch != keys.epoch {
+    if latest.is_none() && proof.epoch != keys.epoch {
+        (keys, latest) = read_keys(shared, id, now).await?;
+    }
+    if proof.device_id != id {
         return Err(fault::UNAUTHENTICATED.fault().into());
     }
     let body = decode(&request)?;
@@ -84,11 +84,17 @@ pub async fn device<B: Message + Default>(
     {
         return Err(settle(shared, id, now, noticed).await);
     }
-    Ok(Proven {
-        body,
+    if proof.epoch != keys.epoch {
+        return Err(fault::UNAUTHENTICATED.fault().into());
+    }
+    let phone = ProvenPhone {
         device_id: id,
         epoch: keys.epoch,
         seen,
+    };
+    Ok(Proven {
+        body,
+        phone,
         possession_key: keys.possession_key.clone(),
         approval_key: Some(keys.approval_key.clone()),
     })
@@ -154,11 +160,14 @@ pub async fn activating<B: Message + Default>(
         return Err(fault::UNAUTHENTICATED.fault().into());
     }
     check_bound(shared, &proof, &body, &Bound::Nonce, now)?;
-    let proven = Proven {
-        body,
+    let phone = ProvenPhone {
         device_id: found.0,
         epoch: proof.epoch,
         seen: Seen::default(),
+    };
+    let proven = Proven {
+        body,
+        phone,
         possession_key: key,
         approval_key: None,
     };

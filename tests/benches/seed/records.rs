@@ -183,6 +183,7 @@ pub fn device(person: &Person, activation_id: ActivationId, signed: &Statements)
         suspension: None,
         replaces: None,
         rollback_noticed: false,
+        pin_change: None,
         due_at: None,
     }
 }

@@ -15,7 +15,7 @@ use paraphe_server::app::request::{RequestCommand, request};
 use paraphe_server::app::unlock::{UnlockCommand, unlock};
 use paraphe_server::domain::catalogue::ParameterValue;
 use paraphe_server::domain::challenge::Challenge;
-use paraphe_server::domain::device::Seen;
+use paraphe_server::domain::device::{ProvenPhone, Seen};
 use paraphe_server::domain::digest::sha256;
 use paraphe_server::domain::fault::Fault;
 use paraphe_server::domain::relying_party::RelyingParty;
@@ -66,12 +66,15 @@ fn purchase(
     let asked = request(s, &cmd)?.challenge;
     let pin = Pin::enter("739145").map_err(Fault::internal)?;
     let (_, element) = blind(&pin, &mut OsRng).map_err(Fault::internal)?;
-    let cmd = UnlockCommand {
+    let proven = ProvenPhone {
         device_id: phone.device_id,
         epoch: EPOCH,
+        seen: Seen::default(),
+    };
+    let cmd = UnlockCommand {
+        phone: proven,
         challenge_id: asked.id,
         element: element.sha256(),
-        seen: Seen::default(),
     };
     let unlocked = unlock(s, &cmd)?;
     let approval = Approval {
@@ -91,7 +94,7 @@ fn purchase(
         approval: verified,
         enrolment: Statement::Absent,
     };
-    let answered = answer(s, (phone.device_id, Seen::default()), asked.id, &signed)?;
+    let answered = answer(s, &proven, asked.id, &signed)?;
     Ok(Challenge::clone(&answered.challenge))
 }
 

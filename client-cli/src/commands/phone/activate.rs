@@ -101,7 +101,7 @@ async fn finish(mut activation: Activation, server: &Server, args: &ActivateArgs
 }
 
 /// The rules before the question, as the daemon's offer has them.
-fn pin_question(rules: &PinPolicy) -> String {
+pub(super) fn pin_question(rules: &PinPolicy) -> String {
     let shortest = rules.min_length.clamp(SHORTEST, LONGEST);
     let longest = rules.max_length.clamp(shortest, LONGEST);
     let refused: Vec<&str> = [

@@ -161,7 +161,7 @@ fn is_code(typed: &str, digits: u8) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Invalid`], as [`Pin::enter`] says.
-fn is_pin(typed: &str) -> Result<()> {
+pub(super) fn is_pin(typed: &str) -> Result<()> {
     match Pin::enter(typed) {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::invalid(
@@ -172,7 +172,7 @@ fn is_pin(typed: &str) -> Result<()> {
 }
 
 /// Whether a person may type the PIN again: at once, and without locking the phone by another mistake.
-fn may_retype(error: &Error, typed: bool) -> bool {
+pub(super) fn may_retype(error: &Error, typed: bool) -> bool {
     let harmless = matches!(error, Error::WrongPin { attempts_left, wait_s: 0 } if *attempts_left > 1);
     harmless && typed && std::io::stdin().is_terminal()
 }

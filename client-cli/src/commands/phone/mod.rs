@@ -2,6 +2,7 @@
 
 mod activate;
 mod answer;
+mod change_pin;
 mod look;
 mod views;
 
@@ -71,6 +72,8 @@ enum Command {
     },
     /// Stop the phone that is about to take the place of this one
     Veto,
+    /// Change the PIN; the old one opens nothing afterwards
+    ChangePin(change_pin::ChangePinArgs),
     /// Write what this phone signed for a challenge, and the challenge, into files
     Statements(answer::StatementsArgs),
 }
@@ -90,11 +93,13 @@ impl Ready {
             .named_server()
             .map_or_else(|| phone.endpoint(), str::to_owned);
         let server = channel::Server::from_options(Some(&url), context.ca_file(), Some(&phone.issuer()))?;
-        Ok(Ready {
+        let ready = Ready {
             server: handset::connect(&server).await?,
             phone,
             directory,
-        })
+        };
+        change_pin::settle(context, &ready).await?;
+        Ok(ready)
     }
 }
 
@@ -122,6 +127,7 @@ async fn online(ready: &Ready, context: &Context, command: Command) -> Result<()
         Command::Refuse(args) => answer::refuse(context, ready, args).await,
         Command::Report(args) => answer::report(context, ready, args).await,
         Command::History => look::history(context, ready).await,
+        Command::ChangePin(args) => change_pin::change_pin(context, ready, args).await,
         Command::Lift { relying_party } => look::lift(context, ready, relying_party.as_ref()).await,
         Command::Suspend => {
             let state = ready.phone.suspend(&ready.server).await?;

@@ -28,6 +28,33 @@ impl View for ActivatedView {
     }
 }
 
+/// A phone whose PIN was changed.
+#[derive(Serialize)]
+pub struct PinChangedView {
+    device_id: String,
+    epoch: u64,
+}
+
+impl PinChangedView {
+    /// What there is to say of it.
+    pub fn new(phone: &Phone) -> Self {
+        Self {
+            device_id: phone.device_id().to_string(),
+            epoch: phone.record().epoch,
+        }
+    }
+}
+
+impl View for PinChangedView {
+    fn text(&self) -> String {
+        let facts = facts([
+            ("phone", self.device_id.clone()),
+            ("PIN epoch", self.epoch.to_string()),
+        ]);
+        format!("{facts}The PIN is changed; the old one opens nothing any more.\n")
+    }
+}
+
 /// The phone as the daemon sees it.
 #[derive(Serialize)]
 pub struct StatusView {

@@ -6,8 +6,11 @@ use paraphe_proto::activation::{ActivationSecret, verify_begin_mac};
 use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
-use paraphe_proto::oprf::BlindedElement;
-use paraphe_proto::statements::{EvaluationContext, Refusal, RefusalDecision, verify_activation};
+use paraphe_proto::oprf::{BlindedElement, OprfKey};
+use paraphe_proto::statements::{
+    CHANGE_PIN_ACTION, CHANGE_PIN_RELYING_PARTY, EvaluationContext, MatchMode, MatchRule, Refusal,
+    RefusalDecision, verify_activation,
+};
 use paraphe_proto::v1::companion_event::Event;
 use paraphe_proto::v1::companion_server::Companion;
 use paraphe_proto::v1::{self, *};
@@ -248,5 +251,62 @@ impl Companion for Daemon {
                 next_page_token: next.to_owned(),
             },
         )
+    }
+
+    async fn change_pin(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<ChangePinResponse>, Status> {
+        let ChangePinBody {} = self.world().open("ChangePin", request, |_| None)?;
+        let policy = self.world().pin_policy;
+        let compact = self.ask(|claims| {
+            claims.relying_party.id = CHANGE_PIN_RELYING_PARTY.parse().unwrap();
+            claims.action = CHANGE_PIN_ACTION.to_owned();
+            claims.match_rule = MatchRule {
+                mode: MatchMode::None,
+                digits: 0,
+            };
+            claims.new_pin_policy = Some(policy);
+        });
+        let mut world = self.world();
+        let challenge_id = world.id_of(&compact).to_string();
+        world.reply("ChangePin", ChangePinResponse { challenge_id })
+    }
+
+    async fn evaluate_pin_change(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<EvaluationResponse>, Status> {
+        let mut world = self.world();
+        let body: EvaluatePinChangeBody = world.open("EvaluatePinChange", request, |_| None)?;
+        let id: ChallengeId = body.challenge_id.parse().unwrap();
+        if world.changing != Some(id) {
+            return Err(refused("pin_change.not_open"));
+        }
+        let element = BlindedElement::parse(&body.blinded_element).unwrap();
+        let key = || OprfKey::random(&mut rng()).unwrap();
+        let device_id = world.device_id;
+        let key = world.new_keys.entry(element.sha256()).or_insert_with(key);
+        let mut claims = evaluation(EvaluationContext::Challenge(id), device_id, key, &element);
+        claims.epoch = world.epoch + 1;
+        claims.evaluation = world.pin_change_evaluation;
+        let evaluation = world.issuer.sign(&claims);
+        world.reply("EvaluatePinChange", EvaluationResponse { evaluation })
+    }
+
+    async fn finish_pin_change(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<FinishPinChangeResponse>, Status> {
+        let mut world = self.world();
+        let body: FinishPinChangeBody = world.open("FinishPinChange", request, |_| None)?;
+        if let Some(code) = world.refuse_pin_change {
+            return Err(refused(code));
+        }
+        if world.pin_changed.as_ref() != Some(&body.pin_change) {
+            world.move_epoch(&body)?;
+        }
+        let epoch = world.epoch;
+        world.reply("FinishPinChange", FinishPinChangeResponse { epoch })
     }
 }

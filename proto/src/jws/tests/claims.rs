@@ -5,12 +5,12 @@ use crate::{
     ids::PairwiseSubject,
     statements::{
         Activation, ActivationKey, Approval, Assertion, AuthorizationDetail, Enrolment, Evaluation,
-        Freshness, KeySet, Offer, Parameter, Parameters, Proof, Refusal,
+        Freshness, KeySet, Offer, Parameter, Parameters, PinChange, Proof, Refusal,
     },
 };
 
 /// Claims that may be absent, and objects whose member names are free.
-const OPTIONAL: [&str; 2] = ["attestation", "enrolment"];
+const OPTIONAL: [&str; 3] = ["attestation", "enrolment", "new_pin_policy"];
 const FREE: [&str; 1] = ["parameters"];
 
 fn json(statement: &impl Statement) -> Value {
@@ -121,6 +121,8 @@ fn every_type_accepts_only_its_own_form() {
     accepts_only_its_own_form(&samples::refusal());
     accepts_only_its_own_form(&samples::enrolment_challenge());
     accepts_only_its_own_form(&samples::enrolment());
+    accepts_only_its_own_form(&samples::pin_change_challenge());
+    accepts_only_its_own_form(&samples::pin_change());
     accepts_only_its_own_form(&samples::offer());
     accepts_only_its_own_form(&samples::activation());
     accepts_only_its_own_form(&samples::activation_key());
@@ -138,6 +140,7 @@ fn no_statement_passes_for_another_type() {
         Approval::TYP,
         Refusal::TYP,
         Enrolment::TYP,
+        PinChange::TYP,
         Offer::TYP,
         Activation::TYP,
         ActivationKey::TYP,

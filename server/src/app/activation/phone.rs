@@ -267,6 +267,7 @@ fn new_device(
         suspension: found.suspension,
         replaces: None,
         rollback_noticed: false,
+        pin_change: None,
         due_at: None,
     })
 }

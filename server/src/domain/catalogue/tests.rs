@@ -269,6 +269,7 @@ fn the_sample_catalogue_and_the_daemons_own_actions_are_good() {
         "account.login",
         "course.buy",
         "course.cancel",
+        "paraphe.change_pin",
         "paraphe.enrol",
         "paraphe.lift",
         "paraphe.lift_everything",

@@ -34,6 +34,7 @@ fn device() -> Device {
         suspension: None,
         replaces: None,
         rollback_noticed: false,
+        pin_change: None,
         due_at: None,
     }
 }
@@ -247,4 +248,33 @@ fn a_phone_that_noticed_a_rollback_takes_nobodys_place() {
     assert!(device.settle(at(100), &LIMITS));
     assert_eq!(device.take_over(at(100)), None);
     assert_eq!(device.state, State::Revoked { at: at(100) });
+}
+
+#[test]
+fn a_new_epoch_replaces_the_key_and_answers_no_element_of_the_old_one_for_free() {
+    let mut device = device();
+    device.confirm(at(0), 0).unwrap();
+    let (asked, element) = (ChallengeId::from_bytes([1; 16]), [7; 32]);
+    let charged = device
+        .attempts
+        .clone()
+        .charge(at(1), asked, element, &LIMITS)
+        .unwrap();
+    device.attempts = charged.attempts;
+    let done = || PinChange::Done {
+        challenge_id: ChallengeId::from_bytes([2; 16]),
+        statement: String::new(),
+    };
+    device.begin_epoch(Secret::new([8; 32]), done());
+    assert_eq!((device.epoch, device.attempts.left(at(1), &LIMITS)), (2, 4));
+    assert_eq!(device.oprf_key.as_ref().unwrap().expose(), &[8; 32]);
+    assert!(device.attempts.clone().credit(1, asked, element).is_err());
+    let again = device
+        .attempts
+        .clone()
+        .charge(at(2), asked, element, &LIMITS)
+        .unwrap();
+    assert!(again.fresh && again.number == 2);
+    device.revoke(at(3));
+    assert!(device.oprf_key.is_none() && device.pin_change.is_none());
 }

@@ -18,7 +18,7 @@ impl CompanionService {
         verb: fn(&mut Scope<'_, '_>, paraphe_proto::ids::DeviceId) -> fault::Result<life::Moved>,
     ) -> Result<Response<v1::MovedResponse>, Status> {
         let now = self.0.now()?;
-        let id = self.by_nonce::<B>(request, method, now).await?.device_id;
+        let id = self.by_nonce::<B>(request, method, now).await?.phone.device_id;
         let moved = self.settled(name, id, now, move |s| verb(s, id)).await?;
         let state = encode::device_state(moved.state).into();
         moved
@@ -37,6 +37,7 @@ impl CompanionService {
         let id = self
             .by_nonce::<v1::ResumeBody>(request, method, now)
             .await?
+            .phone
             .device_id;
         let raised = self
             .settled("resume", id, now, move |s| life::resume(s, id))

@@ -87,6 +87,7 @@ pub(in super::super) fn purchase(n: i64) -> Challenge {
             digits: 6,
         },
         enrolment: None,
+        new_pin_policy: None,
         nonce: B64(random()),
         iat: now,
         exp: now.plus_s(300),
