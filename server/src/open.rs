@@ -186,7 +186,7 @@ pub fn serving(config: Config) -> Result<(Daemon, Clock), StartError> {
             facts: &facts,
             now,
         };
-        for event in &in_flight {
+        for event in in_flight.iter().filter(|event| event.ends_something()) {
             restore::carry_out(&mut scope, event)?;
         }
         scope.rows.tx.note(Event::At(now));

@@ -76,6 +76,18 @@ pub enum Event {
     At(Timestamp),
 }
 
+impl Event {
+    /// Whether it holds although its transaction never came through: an end does; a lift does not, nor does a PIN epoch that moved and whose
+    /// key is lost with its transaction, so that the one before goes on.
+    pub fn ends_something(&self) -> bool {
+        match self {
+            Self::Ended(Ended::Device { end, .. }) => end.is_some(),
+            Self::Ended(_) => true,
+            Self::Lifted(_) | Self::RestoreEpoch(_) | Self::At(_) => false,
+        }
+    }
+}
+
 /// What a change of a record says to the journal.
 pub fn change(before: Option<&Ended>, after: Option<Ended>) -> Option<Event> {
     match (before, after) {
@@ -88,6 +100,24 @@ pub fn change(before: Option<&Ended>, after: Option<Ended>) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crash_ends_what_was_to_end_and_moves_no_epoch() {
+        let device = |end| {
+            Event::Ended(Ended::Device {
+                id: DeviceId::from_bytes([1; 16]),
+                end,
+                pin_epoch: 2,
+            })
+        };
+        assert!(device(Some(DeviceEnd::Locked)).ends_something());
+        assert!(!device(None).ends_something());
+        let case = Ended::Case {
+            id: CaseId::from_bytes([1; 16]),
+        };
+        assert!(Event::Ended(case.clone()).ends_something());
+        assert!(!Event::Lifted(case).ends_something());
+    }
 
     #[test]
     fn only_what_changed_is_said() {
