@@ -2,6 +2,8 @@
 
 mod backup;
 mod init;
+mod keys;
+mod master_key;
 mod restore;
 
 use std::io::Write;
@@ -39,6 +41,10 @@ enum Command {
     /// Make a database that was put back from a backup fit to be served from.
     #[command(long_about = restore::LONG_ABOUT)]
     Restore(restore::RestoreArguments),
+    /// Rotate the keys that sign challenges and assertions.
+    Keys(keys::KeysArguments),
+    /// Make a new master key and seal the issuer keys with it; the daemon then seals every row again.
+    RotateMasterKey(master_key::MasterKeyArguments),
     /// Check the configuration and the action catalogue, and say which files are missing.
     CheckConfig(ConfigFile),
 }
@@ -127,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => init::init(&arguments),
         Command::Backup(arguments) => backup::backup(&arguments),
         Command::Restore(arguments) => restore::restore(&arguments),
+        Command::Keys(arguments) => keys::keys(&arguments),
+        Command::RotateMasterKey(arguments) => master_key::rotate(&arguments),
         Command::CheckConfig(file) => check_config(&file.config),
     };
     match done {

@@ -101,6 +101,9 @@ pub struct Store {
 pub struct Keys {
     /// The master key (32 bytes) that seals database rows and the issuer keys.
     pub master_key_file: PathBuf,
+    /// While rows are sealed again: the master key before. None otherwise.
+    #[serde(default)]
+    pub previous_master_key_file: Option<PathBuf>,
     /// The issuer keys, sealed with the master key.
     pub issuer_keys_file: PathBuf,
     /// The public half of the root key; the private half is kept offline.
@@ -171,8 +174,11 @@ impl Config {
     #[must_use]
     pub fn missing_files(&self) -> Vec<(&'static str, PathBuf)> {
         let fixed = self.files().into_iter();
+        let previous = self.keys.previous_master_key_file.iter();
+        let previous = previous.map(|path| ("keys.previous_master_key_file", path));
         let providers = self.proofing.files().map(|path| ("proofing", path));
         fixed
+            .chain(previous)
             .chain(providers)
             .filter(|(_, path)| !path.exists())
             .map(|(key, path)| (key, path.clone()))
@@ -208,7 +214,8 @@ impl Config {
             &mut self.tls.certificate_file,
             &mut self.tls.private_key_file,
         ];
-        for path in fixed.into_iter().chain(self.proofing.files_mut()) {
+        let previous = self.keys.previous_master_key_file.iter_mut();
+        for path in fixed.into_iter().chain(previous).chain(self.proofing.files_mut()) {
             // Joining an absolute path replaces the folder.
             *path = folder.join(&*path);
         }

@@ -14,6 +14,8 @@ mod hooks;
 pub mod http;
 pub mod keys;
 pub mod open;
+pub mod reload;
+pub mod reseal;
 pub mod rpc;
 pub mod start;
 pub mod store;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rand_core::RngCore;
 use thiserror::Error;
 
+use crate::app::reseal::{self, MasterKeyState};
 use crate::app::{Daemon, Facts, Scope, restore};
 use crate::clock::{Clock, ClockError};
 use crate::config::Config;
@@ -17,14 +18,15 @@ use crate::domain::ended::Event;
 use crate::domain::fault::Fault;
 use crate::edge::ServeError;
 use crate::keys::{
-    AttestationFileError, IssuerKeys, KeysError, ProofingKeys, read_attestation_rules, read_master_key,
+    AttestationFileError, IssuerKeys, KeysError, MasterKeys, ProofingKeys, read_attestation_rules,
     read_public_key,
 };
+use crate::store::class;
 use crate::store::db::{Db, DbError, Options};
 use crate::store::journal::{self, Contents, Journal, JournalError, Standing};
 use crate::store::meta::{self, Known};
-use crate::store::record::Rows;
-use crate::store::seal::{SealError, Sealer};
+use crate::store::record::{Rows, StoreError};
+use crate::store::seal::SealError;
 
 /// Why the daemon does not start, or stopped.
 #[derive(Debug, Error)]
@@ -61,6 +63,28 @@ pub enum StartError {
     /// The master key is not the one of this database.
     #[error("the database was sealed with another master key: check `keys.master_key_file`")]
     WrongMasterKey,
+    /// Some rows are under the new master key, others under the one before.
+    #[error(
+        "a rotation of the master key is not finished: set `keys.master_key_file` to the new key and \
+         `keys.previous_master_key_file` to the one before, until the log says that it is done"
+    )]
+    MasterKeyUnfinished,
+    /// The rotation goes to another key than the configured one.
+    #[error(
+        "the rotation of the master key was begun with another new key: set `keys.master_key_file` to that one"
+    )]
+    OtherNewMasterKey,
+    /// A row does not open.
+    #[error(
+        "a row of `{table}` does not verify ({column}): the database was changed outside the daemon; keep this file for \
+         examination and put a good copy in its place"
+    )]
+    Tampered {
+        /// The table.
+        table: &'static str,
+        /// The column that differs, or `sealed`.
+        column: &'static str,
+    },
     /// The database belongs to another issuer.
     #[error("the database belongs to the issuer {0}: check `issuer` and `store.path`")]
     OtherIssuer(String),
@@ -93,6 +117,9 @@ impl StartError {
             Self::ActionsFile { .. } => "catalogue.unreadable",
             Self::Serve(error) => error.code(),
             Self::WrongMasterKey => "store.wrong_master_key",
+            Self::MasterKeyUnfinished => "keys.master_key_unfinished",
+            Self::OtherNewMasterKey => "keys.other_new_master_key",
+            Self::Tampered { .. } => "store.tampered",
             Self::OtherIssuer(_) => "store.other_issuer",
             Self::RestoreUndeclared(_) => "store.restore_undeclared",
             Self::RestoreUnfinished => "store.restore_unfinished",
@@ -140,17 +167,23 @@ pub struct Opened {
 /// `catalogue.*`, `keys.*`, `store.*`.
 pub fn deployment(config: Config) -> Result<Opened, StartError> {
     let catalogue = load_catalogue(&config)?;
-    let sealer = Sealer::new(&read_master_key(&config.keys.master_key_file)?);
-    let root = read_public_key(&config.keys.root_public_key_file)?;
+    let master = MasterKeys::read(&config.keys)?;
     let db = Db::open(&config.store.path, Options::default())?;
-    let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &sealer, root)?;
     let known: Known = db.read_blocking("open", meta::known)?;
-    if sealer
-        .verify_check_value(known.check_value.as_deref().unwrap_or_default())
-        .is_err()
-    {
-        return Err(StartError::WrongMasterKey);
+    let sealer = master.sealer();
+    let looking = master.sealer();
+    let checks = db.read_blocking("open", move |tx| {
+        Ok::<_, Fault>(reseal::checks(&mut Rows::new(tx, &looking))?)
+    })?;
+    match checks.state(&sealer) {
+        MasterKeyState::Settled => sealer.forget_previous(),
+        MasterKeyState::Rotating => {}
+        MasterKeyState::Wrong => return Err(StartError::WrongMasterKey),
+        MasterKeyState::Unfinished => return Err(StartError::MasterKeyUnfinished),
+        MasterKeyState::OtherNewKey => return Err(StartError::OtherNewMasterKey),
     }
+    let root = read_public_key(&config.keys.root_public_key_file)?;
+    let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &master.current(), root)?;
     let issuer = String::from_utf8_lossy(known.issuer.as_deref().unwrap_or_default());
     if issuer != config.issuer.as_str() {
         return Err(StartError::OtherIssuer(issuer.into_owned()));
@@ -179,6 +212,7 @@ pub fn serving(config: Config) -> Result<(Daemon, Clock), StartError> {
     let opened = deployment(config)?;
     let in_flight = join_journal(&opened)?;
     let clock = Clock::starting_after(opened.known.last_seen)?;
+    look_at_each_class(&opened.facts, &opened.db)?;
     let (facts, now) = (Arc::clone(&opened.facts), clock.now()?);
     opened.db.write_blocking("open", move |tx| {
         let mut scope = Scope {
@@ -195,6 +229,18 @@ pub fn serving(config: Config) -> Result<(Daemon, Clock), StartError> {
     Ok((Daemon::new(opened.facts, opened.db), clock))
 }
 
+/// A row of each class opens, or nothing is served.
+fn look_at_each_class(facts: &Arc<Facts>, db: &Db) -> Result<(), StartError> {
+    let facts = Arc::clone(facts);
+    let looked = db.read_blocking("look_at_each_class", move |tx| {
+        class::look_at_each(&mut Rows::new(tx, &facts.sealer))
+    });
+    looked.map_err(|error| match error {
+        StoreError::Tampered { table, column } => StartError::Tampered { table, column },
+        other => Fault::from(other).into(),
+    })
+}
+
 /// Looks whether the database is the one that this journal was kept beside, and keeps the journal from here on. What a crash left in
 /// the journal alone is returned: its transaction was answered to nobody, and is carried out.
 fn join_journal(opened: &Opened) -> Result<Vec<Event>, StartError> {
@@ -205,11 +251,11 @@ fn join_journal(opened: &Opened) -> Result<Vec<Event>, StartError> {
     if known.copied_at.is_some() {
         return undeclared("it is a copy that `paraphed backup` made");
     }
-    let key = || opened.facts.sealer.journal_key();
+    let key = || opened.facts.keys.journal_key();
     let Some(place) = &known.place else {
         return first_journal(opened, path);
     };
-    let contents = read(path, &key()?, Some(place))?;
+    let contents = read(path, &key(), Some(place))?;
     let in_flight = match contents.standing(place) {
         Standing::Level => Vec::new(),
         Standing::InFlight(events) => {
@@ -224,7 +270,7 @@ fn join_journal(opened: &Opened) -> Result<Vec<Event>, StartError> {
         Standing::JournalOlder => return Err(JournalError::Behind(path.clone()).into()),
         Standing::Other => return Err(JournalError::Foreign(path.clone()).into()),
     };
-    opened.db.keep(Journal::resume(path, key()?, &contents)?);
+    opened.db.keep(Journal::resume(path, key(), &contents)?);
     Ok(in_flight)
 }
 
@@ -234,16 +280,16 @@ fn undeclared<T>(why: &str) -> Result<T, StartError> {
 
 /// A database that never had a journal gets one. Where there is one already, the database is from before it.
 fn first_journal(opened: &Opened, path: &Path) -> Result<Vec<Event>, StartError> {
-    let key = || opened.facts.sealer.journal_key();
+    let key = || opened.facts.keys.journal_key();
     let journal = if path.exists() {
-        let contents = read(path, &key()?, None)?;
+        let contents = read(path, &key(), None)?;
         if contents.groups() > 0 {
             return undeclared("it is from before the security journal was begun");
         }
-        Journal::resume(path, key()?, &contents)?
+        Journal::resume(path, key(), &contents)?
     } else {
         tracing::info!(path = %path.display(), "the security journal begins");
-        new_journal(path, &opened.facts.sealer)?
+        new_journal(path, &opened.facts.keys)?
     };
     opened.db.keep(journal);
     Ok(Vec::new())
@@ -253,10 +299,10 @@ fn first_journal(opened: &Opened, path: &Path) -> Result<Vec<Event>, StartError>
 ///
 /// # Errors
 /// `journal.exists`, `journal.io`.
-pub fn new_journal(path: &Path, sealer: &Sealer) -> Result<Journal, StartError> {
+pub fn new_journal(path: &Path, keys: &IssuerKeys) -> Result<Journal, StartError> {
     let mut name = [0; 16];
     crate::entropy::system().fill_bytes(&mut name);
-    Ok(Journal::create(path, sealer.journal_key()?, &name)?)
+    Ok(Journal::create(path, keys.journal_key(), &name)?)
 }
 
 fn read(

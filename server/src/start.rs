@@ -21,6 +21,8 @@ use crate::domain::fault::Fault;
 use crate::edge::{self, PeerInfo};
 use crate::http::{self, Jwks};
 use crate::open::{self, StartError};
+use crate::reload;
+use crate::reseal as background;
 use crate::rpc::authenticate::Credentials;
 use crate::rpc::caller::CallerLayer;
 use crate::rpc::nonce::Nonces;
@@ -38,6 +40,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     let opened = tokio::task::spawn_blocking(move || open::serving(config)).await;
     let (daemon, clock) = opened.map_err(Fault::internal)??;
+    reload::publish(&daemon, &daemon.facts.keys.ring(), clock.now()?).await?;
+    background::begin(&daemon, clock.now()?).await?;
     banners(&daemon.facts.config);
     let (stop, stopping) = watch::channel(false);
     let shared = Arc::new(Shared {
@@ -51,6 +55,8 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
         stopping,
     });
     let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
+    let reloading = tokio::spawn(reload::on_hangup(Arc::clone(&shared)));
+    let resealing = tokio::spawn(background::reseal(Arc::clone(&shared)));
     let facts = Arc::clone(&shared.daemon.facts);
     let known = Arc::clone(&shared);
     let recognise: edge::Recognise =
@@ -63,6 +69,8 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
     let routes = routes(&shared).await;
     let served = edge::serve(&facts.config, routes, recognise, shutdown, on_listening).await;
     sweeper.abort();
+    reloading.abort();
+    resealing.abort();
     shared.daemon.close().await?;
     Ok(served?)
 }
@@ -123,8 +131,8 @@ async fn routes(shared: &Arc<Shared>) -> Routes {
         Err(error) => tracing::error!(%error, "reflection is not served"),
     }
     let mut routes = routes.routes();
-    let jwks: Arc<str> = shared.daemon.facts.keys.jwks().into();
-    let jwks: Jwks = Arc::new(move || Arc::clone(&jwks));
+    let facts = Arc::clone(&shared.daemon.facts);
+    let jwks: Jwks = Arc::new(move || facts.keys.jwks());
     let router = std::mem::take(routes.axum_router_mut())
         .merge(http::router(jwks))
         .fallback(http::unknown);

@@ -188,13 +188,11 @@ async fn an_archived_challenge_that_was_touched_is_refused_as_tampered() {
             Some("subject_number = subject_number - 9"),
         ),
     ] {
-        assert_eq!(world.daemon.stop(), 0);
         let file = Connection::open(world.daemon.path("paraphe.db")).unwrap();
         let kept = "CREATE TABLE kept AS SELECT id, sealed FROM challenge_past";
         file.execute_batch(&format!("{kept}; UPDATE challenge_past SET {change}"))
             .unwrap();
         drop(file);
-        world.start_again().await;
         assert_eq!(
             get(&world, id).await.err().as_deref(),
             Some("store.tampered"),

@@ -131,7 +131,17 @@ impl Daemon {
 
     /// A start that must fail; what it said, and its exit code.
     pub fn fail_to_start(&self) -> (String, i32) {
-        let output = self.command("serve").output().unwrap();
+        let mut serve = self.command("serve");
+        serve.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = serve.spawn().unwrap();
+        let began = std::time::Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if began.elapsed().as_secs() > 20 {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().unwrap();
         (
             String::from_utf8_lossy(&output.stderr).into_owned(),
             output.status.code().unwrap_or(-1),
@@ -144,6 +154,13 @@ impl Daemon {
         let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
         assert!(killed.success());
         child.wait().unwrap().code().unwrap_or(-1)
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// SIGKILL.

@@ -177,6 +177,7 @@ async fn a_changed_clear_column_and_another_rows_seal_are_refused() {
     let (person, other) = (world.enrol().await, world.enrol().await);
     let subject = world.subject(&world.market, &person).await;
     world.daemon.stop();
+    world.start_again().await;
     let file = rusqlite::Connection::open(world.daemon.path("paraphe.db")).unwrap();
     let (one, two) = (
         person.phone.device_id().to_string(),
@@ -187,7 +188,6 @@ async fn a_changed_clear_column_and_another_rows_seal_are_refused() {
     let revive = "UPDATE operator SET state = 'disabled' WHERE name = 'auditor'";
     assert_eq!(file.execute(revive, []).unwrap(), 1);
     drop(file);
-    world.start_again().await;
     let refused = person.phone.device(&world.server).await.err().unwrap();
     assert_eq!(refused.code(), "store.tampered");
     let refused = world

@@ -41,6 +41,7 @@ mod key_sets;
 mod kill_points;
 mod life;
 mod load;
+mod master_key;
 #[path = "../models/mod.rs"]
 mod models;
 mod parallel;
@@ -51,6 +52,7 @@ mod remote;
 mod replacement;
 mod restore;
 mod roles;
+mod rotation;
 mod secure_chip;
 mod signature;
 mod statements;

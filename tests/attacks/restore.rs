@@ -92,7 +92,7 @@ pub fn does_not_start(world: &World, code: &str, hint: &str) {
 pub async fn revoke(world: &World, id: DeviceId) {
     let config = Config::load(&world.daemon.path("paraphed.toml")).unwrap();
     let opened = tokio::task::block_in_place(|| open::deployment(config)).unwrap();
-    let key = || opened.facts.sealer.journal_key().unwrap();
+    let key = || opened.facts.keys.journal_key();
     let (path, now) = (world.daemon.path(JOURNAL), opened.known.last_seen.unwrap());
     let contents =
         journal::read::<JournalError>(&path, &key(), opened.known.place.as_ref(), |_, _| Ok(())).unwrap();

@@ -165,6 +165,7 @@ async fn a_flipped_bit_in_any_sealed_table_is_refused_as_tampered() {
     for table in tables {
         assert_eq!(scene.read(&table).await, "", "{table} reads well before");
         assert_eq!(scene.world.daemon.stop(), 0);
+        scene.world.start_again().await;
         let before = rows(&scene.world, &table);
         assert!(!before.is_empty(), "{table} has rows");
         for (id, version, mut sealed) in before.clone() {
@@ -172,9 +173,14 @@ async fn a_flipped_bit_in_any_sealed_table_is_refused_as_tampered() {
             sealed[middle] ^= 1;
             put(&scene.world, &table, &(id, version, sealed));
         }
-        scene.world.start_again().await;
         assert_eq!(scene.read(&table).await, "store.tampered", "{table}");
         scene.world.daemon.kill();
+        let (said, status) = scene.world.daemon.fail_to_start();
+        assert!(
+            said.contains("paraphed: store.tampered: ") && said.contains(&format!("`{table}`")),
+            "{said}"
+        );
+        assert_eq!(status, 4, "{said}");
         before.iter().for_each(|row| put(&scene.world, &table, row));
         scene.world.start_again().await;
     }
@@ -216,8 +222,8 @@ async fn clear_columns_that_queries_use_cannot_be_changed_unnoticed() {
         ),
     ] {
         assert_eq!(scene.world.daemon.stop(), 0);
-        file(&scene.world).execute_batch(change).unwrap();
         scene.world.start_again().await;
+        file(&scene.world).execute_batch(change).unwrap();
         assert_eq!(scene.read(table).await, "store.tampered", "{change}");
         scene.world.daemon.kill();
         file(&scene.world).execute_batch(undo).unwrap();

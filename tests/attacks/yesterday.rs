@@ -81,6 +81,13 @@ async fn a_deployment_of_the_first_schema_opens_and_goes_on() {
     assert_eq!(receipt.state.to_string(), "approved");
     assert_eq!(phone.device(&server).await.unwrap().attempts_left, 5);
 
+    // The keys of that release rotate, and its phone follows.
+    for step in ["next", "activate", "retire"] {
+        crate::rotation::follow(&daemon, &[step, "--now"]).await;
+    }
+    assert!(phone.refresh_keys(&server).await.unwrap());
+    assert_eq!(phone.record().trust.key_sets.len(), 4);
+
     // An activation that was handed out before clerks signed enrolments is still good.
     let uri = std::fs::read_to_string(daemon.path("waiting.uri")).unwrap();
     let (_, digits) = activate(&daemon, &server, uri.trim(), "waiting").await;

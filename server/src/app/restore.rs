@@ -37,16 +37,21 @@ pub fn open_epoch(sealer: &Sealer, sealed: &[u8]) -> std::result::Result<u64, Se
     Ok(u64::from_be_bytes(bytes))
 }
 
+/// The same, to be kept.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_epoch(sealer: &Sealer, epoch: u64) -> std::result::Result<Vec<u8>, SealError> {
+    sealer.seal(EPOCH_TABLE, meta::RESTORE_EPOCH, 0, &epoch.to_be_bytes())
+}
+
 /// The first step: from here on the daemon does not start until the restore has ended.
 ///
 /// # Errors
 /// Those of the store.
 pub fn begin(s: &mut Scope<'_, '_>, epoch: u64) -> Result<()> {
-    let sealed = s
-        .facts
-        .sealer
-        .seal(EPOCH_TABLE, meta::RESTORE_EPOCH, 0, &epoch.to_be_bytes());
-    meta::store(s.rows.tx, meta::RESTORE_EPOCH, &sealed.map_err(Fault::internal)?)?;
+    let sealed = seal_epoch(&s.facts.sealer, epoch).map_err(Fault::internal)?;
+    meta::store(s.rows.tx, meta::RESTORE_EPOCH, &sealed)?;
     meta::store(s.rows.tx, meta::RESTORING, &epoch.to_be_bytes())?;
     Ok(())
 }

@@ -224,7 +224,7 @@ fn fill_database(
 ) -> Result<Vec<Administrator>, StartError> {
     let now = Clock::starting_after(None)?.now()?;
     let db = Db::create(&facts.config.store.path, Options::default())?;
-    db.keep(new_journal(&facts.config.store.security_journal, &facts.sealer)?);
+    db.keep(new_journal(&facts.config.store.security_journal, &facts.keys)?);
     let terminal = terminal.public_key().clone();
     let made: Vec<FirstAdministrator> = db.write_blocking("init", move |tx| {
         let mut scope = Scope {

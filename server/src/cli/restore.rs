@@ -96,7 +96,7 @@ fn confirm() -> Result<(), CommandError> {
 /// The journal, if it verifies and reaches back to the backup.
 fn judge(opened: &Opened) -> Result<Contents, StartError> {
     let path = &opened.facts.config.store.security_journal;
-    let (key, place) = (opened.facts.sealer.journal_key()?, opened.known.place.as_ref());
+    let (key, place) = (opened.facts.keys.journal_key(), opened.known.place.as_ref());
     let contents = journal::read::<JournalError>(path, &key, place, |_, _| Ok(()))?;
     let Some(place) = place else {
         return Err(JournalError::DoesNotReach(path.clone()).into());
@@ -151,7 +151,7 @@ impl Run {
             .max(contents.restore_epoch)
             .saturating_add(1);
         let path = &self.facts.config.store.security_journal;
-        let key = || self.facts.sealer.journal_key().map_err(StartError::from);
+        let key = || Ok::<_, StartError>(self.facts.keys.journal_key());
         let journal = Journal::resume(path, key()?, contents).map_err(StartError::from)?;
         let place = self.note_epoch(journal, epoch)?;
         let mut report = Report::of(epoch, true);
@@ -167,7 +167,7 @@ impl Run {
         let path = &self.facts.config.store.security_journal;
         let mut report = Report::of(epoch, false);
         report.set_aside = set_aside(path, self.now)?;
-        let place = self.note_epoch(open::new_journal(path, &self.facts.sealer)?, epoch)?;
+        let place = self.note_epoch(open::new_journal(path, &self.facts.keys)?, epoch)?;
         self.step("restore_begin", move |s| steps::begin(s, epoch))?;
         report.services_disabled = self.step("restore_services", steps::disable_services)?;
         self.repair(&mut report)?;

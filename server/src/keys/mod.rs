@@ -1,22 +1,30 @@
-//! The daemon's own keys (protocol.md section 2): two issuer keys, the lookup key and the pairwise key, in one file sealed with
+//! The daemon's own keys (protocol.md section 2): the issuer keys, the lookup key and the pairwise key, in one file sealed with
 //! the master key; the public root key beside it.
 //!
-//! `init` makes them, `serve` opens them. A PKCS#11 provider comes beside the file later.
+//! `init` makes them, `serve` opens them and follows the file at SIGHUP, `paraphed keys` takes their steps. A PKCS#11 provider
+//! comes beside the file later.
 
 mod attestation;
 mod file;
+mod master;
 mod proofing;
+mod ring;
 
 pub use attestation::{AttestationFileError, read_attestation_rules};
-pub use file::{KeysError, read_master_key, read_public_key, write_new};
+pub use file::{KeysError, lock, read_master_key, read_public_key, write_new, write_new_like};
+pub use master::MasterKeys;
 pub use proofing::ProofingKeys;
+pub use ring::{Publication, Ring};
 
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ::ring::hmac;
 use paraphe_proto::encoding::hex;
 use paraphe_proto::ids::{ActivationId, PairwiseSubject, SubjectId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
-use paraphe_proto::keys::{Signer, SoftwareKey};
-use paraphe_proto::statements::{self, KeySet, KeySetEntry, KeyState, KeyUse};
+use paraphe_proto::keys::Signer;
+use paraphe_proto::statements::{self, KeySet, Offer};
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::transcript::Transcript;
 use rand_core::{CryptoRng, RngCore};
@@ -29,12 +37,11 @@ const PAIRWISE_VERSION: &[u8] = b"1";
 
 /// The issuer's keys, open.
 pub struct IssuerKeys {
-    challenge: SoftwareKey,
-    assertion: SoftwareKey,
+    /// Replaced as a whole when the file is read again.
+    ring: RwLock<Arc<Ring>>,
     lookup: Zeroizing<[u8; 32]>,
     pairwise: Zeroizing<[u8; 32]>,
     root: PublicKey,
-    key_set_version: u64,
 }
 
 impl IssuerKeys {
@@ -52,23 +59,39 @@ impl IssuerKeys {
         }
         let [lookup, pairwise] = secrets;
         Ok(Self {
-            challenge: SoftwareKey::generate(rng)?,
-            assertion: SoftwareKey::generate(rng)?,
+            ring: RwLock::new(Arc::new(Ring::generate(rng)?)),
             lookup,
             pairwise,
             root,
-            key_set_version: 1,
         })
     }
 
+    /// The keys of this moment.
+    pub fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signs with these keys from now on. Their key sets must be published.
+    pub fn follow(&self, ring: Arc<Ring>) {
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+    }
+
     /// Signs challenges, offers, evaluations and key sets.
-    pub fn challenge(&self) -> &dyn Signer {
-        &self.challenge
+    pub fn challenge(&self) -> Arc<dyn Signer> {
+        Arc::clone(self.ring().challenge()) as Arc<dyn Signer>
+    }
+
+    /// Signs what continues an activation: the key of its offer while that is active, since the phone walks no key sets until
+    /// the activation is finished.
+    pub fn challenge_after(&self, offer: &str) -> Arc<dyn Signer> {
+        let ring = self.ring();
+        let kid = jws::unverified_kid::<Offer>(offer).unwrap_or_default();
+        Arc::clone(ring.active_challenge(&kid).unwrap_or(ring.challenge())) as Arc<dyn Signer>
     }
 
     /// Signs assertions.
-    pub fn assertion(&self) -> &dyn Signer {
-        &self.assertion
+    pub fn assertion(&self) -> Arc<dyn Signer> {
+        Arc::clone(self.ring().assertion()) as Arc<dyn Signer>
     }
 
     /// The root key that phones pin.
@@ -78,35 +101,17 @@ impl IssuerKeys {
 
     /// Version of the key set that holds these keys.
     pub fn key_set_version(&self) -> u64 {
-        self.key_set_version
+        self.ring().version()
     }
 
     /// The public key set of version 1, to be signed by the root key.
     pub fn first_key_set(&self, issuer: &str, now: Timestamp) -> KeySet {
-        let entry = |key: &SoftwareKey, key_use| KeySetEntry {
-            jwk: key.public_key().clone(),
-            kid: key.public_key().thumbprint().to_owned(),
-            key_use,
-            state: KeyState::Active,
-        };
-        KeySet {
-            iss: issuer.to_owned(),
-            version: 1,
-            keys: vec![
-                entry(&self.challenge, KeyUse::Challenge),
-                entry(&self.assertion, KeyUse::Assertion),
-            ],
-            iat: now,
-        }
+        self.ring().first_set(issuer, now)
     }
 
     /// The JWK set for backends (RFC 7517): assertion keys.
-    pub fn jwks(&self) -> String {
-        let mut jwk = self.assertion.public_key().to_jwk();
-        jwk.kid = Some(self.assertion.public_key().thumbprint().to_owned());
-        jwk.key_use = Some("sig".to_owned());
-        jwk.alg = Some("ES256".to_owned());
-        serde_json::json!({ "keys": [jwk] }).to_string()
+    pub fn jwks(&self) -> Arc<str> {
+        self.ring().jwks()
     }
 
     /// Keyed hash by which a person is found.
@@ -122,6 +127,12 @@ impl IssuerKeys {
             .field(lookup_text.as_bytes())
             .hmac(self.lookup.as_slice());
         format!("person:{}", hex(digest.get(..8).unwrap_or_default()))
+    }
+
+    /// The key that authenticates the security journal. It does not change with the master key.
+    pub fn journal_key(&self) -> hmac::Key {
+        let key = Zeroizing::new(Transcript::new("paraphe/v1/journal-key").hmac(self.lookup.as_slice()));
+        hmac::Key::new(hmac::HMAC_SHA256, key.as_slice())
     }
 
     /// What is kept of a suspension code, which is drawn for one activation.

@@ -129,7 +129,8 @@ impl Companion for CompanionService {
         let element = element(&proven.body.blinded_element)?;
         let digest = element.sha256();
         let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::evaluate(s, id, digest);
-        let key = self.0.write("evaluate_activation", now, verb).await?;
+        let (key, offer) = self.0.write("evaluate_activation", now, verb).await?;
+        let facts = &self.0.daemon.facts;
         let evaluated = Evaluated {
             context: EvaluationContext::Activation(id),
             device_id: proven.phone.device_id,
@@ -137,8 +138,9 @@ impl Companion for CompanionService {
             key: &key,
             element: &element,
             number: 0,
-            attempts_left: self.0.daemon.facts.attempt_limits().max_failures,
+            attempts_left: facts.attempt_limits().max_failures,
             wait_s: 0,
+            signer: facts.keys.challenge_after(&offer),
         };
         evaluated.sign(&self.0.daemon.facts, now)
     }
@@ -260,6 +262,7 @@ impl Companion for CompanionService {
             number: unlocked.number,
             attempts_left: unlocked.attempts_left,
             wait_s: unlocked.wait_s,
+            signer: self.0.daemon.facts.keys.challenge(),
         };
         evaluated.sign(&self.0.daemon.facts, now)
     }

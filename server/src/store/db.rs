@@ -149,6 +149,24 @@ impl Db {
         Db::create_with(path, options, migrations::MIGRATIONS)
     }
 
+    /// Reads from a database that a daemon may have open, without its lock, on the caller's thread. Nothing is migrated.
+    ///
+    /// # Errors
+    /// [`DbError::Missing`], or what the read fails with.
+    pub fn peek<T, E: From<DbError>>(
+        path: &Path,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if !file::is_present(path)? {
+            return Err(E::from(DbError::Missing {
+                path: path.to_owned(),
+            }));
+        }
+        let sqlite = Sqlite::open_reader(path)?;
+        sqlite.begin_read()?;
+        work(&mut Tx::sqlite(&sqlite))
+    }
+
     fn open_with(path: &Path, options: Options, migrations: &[Migration]) -> Result<Db, DbError> {
         if !file::is_present(path)? {
             return Err(DbError::Missing {

@@ -17,6 +17,7 @@ pub const RESTORING: &str = "restoring";
 /// In a copy that `paraphed backup` made: when.
 pub const COPIED_AT: &str = "copied_at";
 const LAST_SEEN: &str = "last_seen";
+const KEY_SET_PUBLISHED: &str = "key_set_published";
 const PLACE: &str = "journal_place";
 
 /// One named value.
@@ -111,10 +112,32 @@ pub fn insert_key_set(rows: &mut Rows<'_, '_>, version: u64, statement: &str) ->
 /// Signed key sets after a version, in order.
 pub fn key_sets_after(rows: &mut Rows<'_, '_>, version: u64) -> Result<Vec<String>, StoreError> {
     let version = Value::Int(i64::try_from(version).unwrap_or(i64::MAX));
-    let sql = "SELECT statement FROM keyset WHERE version > $1 ORDER BY version LIMIT 100";
+    let sql = "SELECT statement FROM keyset WHERE version > $1 ORDER BY version LIMIT 1000";
     let rows = rows.tx.query(sql, &[version])?;
     Ok(rows
         .iter()
         .map(|row| row.text(0).map(str::to_owned))
         .collect::<Result<_, _>>()?)
+}
+
+/// Notes since when the newest key set can be fetched.
+pub fn note_key_set_published(
+    rows: &mut Rows<'_, '_>,
+    version: u64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let value = [version.to_be_bytes(), now.as_secs().to_be_bytes()].concat();
+    Ok(store(rows.tx, KEY_SET_PUBLISHED, &value)?)
+}
+
+/// The newest key set that can be fetched, and since when; nothing before the first rotation.
+pub fn key_set_published(tx: &mut Tx<'_>) -> Result<Option<(u64, Timestamp)>, StoreError> {
+    let Some(value) = load(tx, KEY_SET_PUBLISHED)? else {
+        return Ok(None);
+    };
+    let published = value.split_first_chunk().and_then(|(version, at)| {
+        let at = i64::from_be_bytes(at.try_into().ok()?);
+        Some((u64::from_be_bytes(*version), Timestamp::from_secs(at)))
+    });
+    Ok(published)
 }

@@ -5,6 +5,7 @@ pub mod activation;
 pub mod audit;
 pub mod case;
 pub mod challenge;
+pub mod class;
 pub mod db;
 pub mod device;
 pub mod journal;

@@ -105,7 +105,7 @@ impl StoreError {
 pub struct Rows<'a, 'tx> {
     /// The transaction, for queries that touch no sealed record.
     pub tx: &'a mut Tx<'tx>,
-    sealer: &'a Sealer,
+    pub(super) sealer: &'a Sealer,
 }
 
 impl<'a, 'tx> Rows<'a, 'tx> {
@@ -270,7 +270,7 @@ impl<'a, 'tx> Rows<'a, 'tx> {
     }
 }
 
-fn key_text(value: Option<&Value>) -> String {
+pub(super) fn key_text(value: Option<&Value>) -> String {
     match value {
         Some(Value::Text(text)) => text.clone(),
         Some(Value::Int(number)) => number.to_string(),

@@ -2,13 +2,15 @@
 //! Invariant: a blob opens only with the master key, in the table, row and version it was sealed for. Section 2 of protocol.md:
 //! row key = HKDF-SHA256(master, table, row id); AES-256-GCM with a random nonce, AAD = table ‖ row id ‖ version, each part length-prefixed.
 //!
-//! A blob is format (1 byte, always 1) ‖ nonce (12) ‖ ciphertext ‖ tag (16).
+//! A blob is format (1 byte, always 1) ‖ nonce (12) ‖ ciphertext ‖ tag (16). It does not say which master key sealed it: during a
+//! rotation both are tried, the new one first. What is sealed is always sealed with the new one.
+
+use std::sync::{PoisonError, RwLock};
 
 use paraphe_proto::transcript::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
-use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +18,6 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const FORMAT: u8 = 1;
 const ROW_KEY_LABEL: &str = "paraphe/v1/row-key";
-const JOURNAL_KEY_LABEL: &str = "paraphe/v1/journal-key";
 const ROW_LABEL: &str = "paraphe/v1/row";
 const MASTER_KEY_BYTES: usize = 32;
 const CHECK_TABLE: &str = "meta";
@@ -98,11 +99,18 @@ impl MasterKey {
     pub fn expose_hex(&self) -> Zeroizing<String> {
         Zeroizing::new(data_encoding::HEXLOWER.encode(&self.0))
     }
+
+    /// Whether the other one is the same key.
+    pub fn is(&self, other: &MasterKey) -> bool {
+        subtle::ConstantTimeEq::ct_eq(self.0.as_slice(), other.0.as_slice()).into()
+    }
 }
 
 /// Seals and opens values under one master key. Keeps only what row keys are derived from.
 pub struct Sealer {
     rows: Prk,
+    /// Of the key before, while rows are sealed again; it only opens.
+    previous: RwLock<Option<Prk>>,
     random: SystemRandom,
 }
 
@@ -114,9 +122,38 @@ impl Sealer {
     )]
     pub fn new(master: &MasterKey) -> Sealer {
         Sealer {
-            rows: Salt::new(HKDF_SHA256, &[]).extract(&master.0),
+            rows: row_secret(master),
+            previous: RwLock::new(None),
             random: SystemRandom::new(),
         }
+    }
+
+    /// A sealer under `master` that also opens what `previous` sealed.
+    pub fn rotating(master: &MasterKey, previous: &MasterKey) -> Sealer {
+        let sealer = Sealer::new(master);
+        sealer.remember(Some(row_secret(previous)));
+        sealer
+    }
+
+    /// Whether a previous key still opens rows.
+    pub fn is_rotating(&self) -> bool {
+        self.previous().is_some()
+    }
+
+    /// Opens nothing with the previous key from now on.
+    pub fn forget_previous(&self) {
+        self.remember(None);
+    }
+
+    fn remember(&self, previous: Option<Prk>) {
+        *self.previous.write().unwrap_or_else(PoisonError::into_inner) = previous;
+    }
+
+    fn previous(&self) -> Option<Prk> {
+        self.previous
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Seals `plaintext` for one row of `table` at `version`; the blob is 29 bytes longer. Each change of a row takes a higher version.
@@ -133,7 +170,7 @@ impl Sealer {
         blob.push(FORMAT);
         blob.extend_from_slice(&nonce);
         blob.extend_from_slice(plaintext);
-        let key = self.row_key(table, id)?;
+        let key = row_key(&self.rows, table, id)?;
         let body = blob.get_mut(header..).unwrap_or_default();
         let tag = key
             .seal_in_place_separate_tag(
@@ -160,29 +197,28 @@ impl Sealer {
         version: u64,
         blob: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let tampered = || SealError::Tampered {
-            table: table.to_owned(),
-        };
-        let (FORMAT, rest) = blob
-            .split_first()
-            .map(|(format, rest)| (*format, rest))
-            .ok_or_else(tampered)?
-        else {
-            return Err(tampered());
-        };
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(tampered)?;
-        let mut opened = Zeroizing::new(ciphertext.to_vec());
-        let length = self
-            .row_key(table, id)?
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                Aad::from(associated_data(table, id, version).bytes()),
-                &mut opened,
-            )
-            .map_err(|_| tampered())?
-            .len();
-        opened.truncate(length);
-        Ok(opened)
+        open_with(&self.rows, table, id, version, blob).or_else(|error| match self.previous() {
+            Some(previous) => open_with(&previous, table, id, version, blob),
+            None => Err(error),
+        })
+    }
+
+    /// The same value under the new key; nothing when it is under the new key already.
+    ///
+    /// # Errors
+    /// [`SealError::Tampered`] when neither key opens it.
+    pub fn reseal(
+        &self,
+        table: &str,
+        id: &str,
+        version: u64,
+        blob: &[u8],
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        if open_with(&self.rows, table, id, version, blob).is_ok() {
+            return Ok(None);
+        }
+        let plaintext = self.open(table, id, version, blob)?;
+        self.seal(table, id, version, &plaintext).map(Some)
     }
 
     /// Seals a record as CBOR (RFC 8949).
@@ -226,43 +262,76 @@ impl Sealer {
         self.seal(CHECK_TABLE, CHECK_ID, 0, CHECK_VALUE)
     }
 
-    /// Proves at start that this is the master key the database was made with.
+    /// Proves at start that this is the master key the database was made with; a previous one is not asked.
     ///
     /// # Errors
     /// [`SealError::WrongMasterKey`].
     pub fn verify_check_value(&self, blob: &[u8]) -> Result<(), SealError> {
-        let opened = self
-            .open(CHECK_TABLE, CHECK_ID, 0, blob)
-            .map_err(|_| SealError::WrongMasterKey)?;
-        if opened.as_slice() == CHECK_VALUE {
-            Ok(())
-        } else {
-            Err(SealError::WrongMasterKey)
-        }
+        verify_check(&self.rows, blob)
     }
 
-    /// The key that authenticates the security journal.
+    /// The same for the previous key.
     ///
     /// # Errors
-    /// [`SealError::Record`], which does not happen.
-    pub fn journal_key(&self) -> Result<hmac::Key, SealError> {
-        let info = Transcript::new(JOURNAL_KEY_LABEL);
-        let info = [info.bytes()];
-        let key = self.rows.expand(&info, hmac::HMAC_SHA256);
-        Ok(hmac::Key::from(key.map_err(|_| unreadable("journal", "no key"))?))
+    /// [`SealError::WrongMasterKey`], also without a previous key.
+    pub fn verify_check_value_of_previous(&self, blob: &[u8]) -> Result<(), SealError> {
+        verify_check(&self.previous().ok_or(SealError::WrongMasterKey)?, blob)
     }
+}
 
-    fn row_key(&self, table: &str, id: &str) -> Result<LessSafeKey, SealError> {
-        let info = Transcript::new(ROW_KEY_LABEL)
-            .field(table.as_bytes())
-            .field(id.as_bytes());
-        let info = [info.bytes()];
-        let key = self
-            .rows
-            .expand(&info, &AES_256_GCM)
-            .map_err(|_| unreadable(table, "no row key"))?;
-        Ok(LessSafeKey::new(UnboundKey::from(key)))
+fn verify_check(rows: &Prk, blob: &[u8]) -> Result<(), SealError> {
+    let opened = open_with(rows, CHECK_TABLE, CHECK_ID, 0, blob).map_err(|_| SealError::WrongMasterKey)?;
+    if opened.as_slice() == CHECK_VALUE {
+        Ok(())
+    } else {
+        Err(SealError::WrongMasterKey)
     }
+}
+
+fn row_secret(master: &MasterKey) -> Prk {
+    Salt::new(HKDF_SHA256, &[]).extract(&master.0)
+}
+
+fn row_key(rows: &Prk, table: &str, id: &str) -> Result<LessSafeKey, SealError> {
+    let info = Transcript::new(ROW_KEY_LABEL)
+        .field(table.as_bytes())
+        .field(id.as_bytes());
+    let info = [info.bytes()];
+    let key = rows
+        .expand(&info, &AES_256_GCM)
+        .map_err(|_| unreadable(table, "no row key"))?;
+    Ok(LessSafeKey::new(UnboundKey::from(key)))
+}
+
+fn open_with(
+    rows: &Prk,
+    table: &str,
+    id: &str,
+    version: u64,
+    blob: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let tampered = || SealError::Tampered {
+        table: table.to_owned(),
+    };
+    let (FORMAT, rest) = blob
+        .split_first()
+        .map(|(format, rest)| (*format, rest))
+        .ok_or_else(tampered)?
+    else {
+        return Err(tampered());
+    };
+    let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(tampered)?;
+    let mut opened = Zeroizing::new(ciphertext.to_vec());
+    let length = row_key(rows, table, id)?
+        .open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(associated_data(table, id, version).bytes()),
+            &mut opened,
+        )
+        .map_err(|_| tampered())?
+        .len();
+    opened.truncate(length);
+    Ok(opened)
 }
 
 fn associated_data(table: &str, id: &str, version: u64) -> Transcript {

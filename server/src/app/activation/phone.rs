@@ -52,7 +52,7 @@ pub fn begin(s: &mut Scope<'_, '_>, id: ActivationId, key: &PublicKey, mac: &[u8
         iat: s.now,
         exp: found.expires_at,
     };
-    let offer = jws::sign(&claims, s.facts.keys.challenge())
+    let offer = jws::sign(&claims, &*s.facts.keys.challenge())
         .map_err(Fault::internal)?
         .into_compact();
     let offered = Offered {
@@ -83,18 +83,20 @@ pub fn proof_key(s: &mut Scope<'_, '_>, id: ActivationId) -> Result<(DeviceId, [
     }
 }
 
-/// `EvaluateActivation`: the key for this one element; another element draws another key.
+/// `EvaluateActivation`: the key for this one element, and the offer; another element draws another key.
 ///
 /// # Errors
 /// `activation.state`, `.expired`, `.revoked`.
-pub fn evaluate(s: &mut Scope<'_, '_>, id: ActivationId, element: [u8; 32]) -> Result<OprfKey> {
+pub fn evaluate(s: &mut Scope<'_, '_>, id: ActivationId, element: [u8; 32]) -> Result<(OprfKey, String)> {
     let mut found = load(s, id)?;
     found.require_alive(s.now)?;
-    let State::Begun { evaluated, .. } = &mut found.state else {
+    let State::Begun { evaluated, offered } = &mut found.state else {
         return fault::ACTIVATION_STATE.broken();
     };
+    let offer = offered.offer.clone();
     if let Some(known) = evaluated.as_ref().filter(|known| known.element.0 == element) {
-        return OprfKey::from_bytes(known.oprf_key.expose()).map_err(Fault::internal);
+        let key = OprfKey::from_bytes(known.oprf_key.expose()).map_err(Fault::internal)?;
+        return Ok((key, offer));
     }
     let key = OprfKey::random(&mut s.rng()).map_err(Fault::internal)?;
     *evaluated = Some(Evaluated {
@@ -102,7 +104,7 @@ pub fn evaluate(s: &mut Scope<'_, '_>, id: ActivationId, element: [u8; 32]) -> R
         element: Bytes(element),
     });
     s.rows.update(&mut found)?;
-    Ok(key)
+    Ok((key, offer))
 }
 
 /// What `FinishActivation` answers.

@@ -1,8 +1,11 @@
 //! The signed reply to every blinded PIN: `paraphe-evaluation+jwt`.
 
+use std::sync::Arc;
+
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::DeviceId;
 use paraphe_proto::jws;
+use paraphe_proto::keys::Signer;
 use paraphe_proto::oprf::{BlindedElement, OprfKey};
 use paraphe_proto::statements::{self, EvaluationContext};
 use paraphe_proto::time::Timestamp;
@@ -22,6 +25,8 @@ pub(super) struct Evaluated<'a> {
     pub(super) number: u64,
     pub(super) attempts_left: u32,
     pub(super) wait_s: i64,
+    /// An activation's is the key of its offer.
+    pub(super) signer: Arc<dyn Signer>,
 }
 
 impl Evaluated<'_> {
@@ -44,7 +49,7 @@ impl Evaluated<'_> {
             restore_epoch: facts.restore_epoch,
             iat: now,
         };
-        let signed = jws::sign(&claims, facts.keys.challenge()).map_err(Fault::internal)?;
+        let signed = jws::sign(&claims, &*self.signer).map_err(Fault::internal)?;
         Ok(Response::new(v1::EvaluationResponse {
             evaluation: signed.into_compact(),
         }))

@@ -54,6 +54,7 @@ impl CompanionService {
             number: 0,
             attempts_left: evaluated.attempts_left,
             wait_s: evaluated.wait_s,
+            signer: self.0.daemon.facts.keys.challenge(),
         };
         evaluated.sign(&self.0.daemon.facts, now)
     }

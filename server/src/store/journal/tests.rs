@@ -8,11 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::ended::Ended;
-use crate::store::seal::{MasterKey, Sealer};
 
 fn key(byte: u8) -> ring::hmac::Key {
-    let master = MasterKey::from_file_contents(&[byte; 32]).unwrap();
-    Sealer::new(&master).journal_key().unwrap()
+    ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[byte; 32])
 }
 
 fn event(n: u8) -> Event {

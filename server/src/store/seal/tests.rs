@@ -174,3 +174,37 @@ fn a_master_key_survives_its_file_and_nothing_else_is_one() {
         );
     }
 }
+
+#[test]
+fn during_a_rotation_both_keys_open_and_only_the_new_one_seals() {
+    let (old, new) = (MasterKey([1; 32]), MasterKey([2; 32]));
+    let blob = sealer(1).seal("t", "r", 1, b"value").unwrap();
+    let rotating = Sealer::rotating(&new, &old);
+    assert!(rotating.is_rotating());
+    assert_eq!(rotating.open("t", "r", 1, &blob).unwrap().as_slice(), b"value");
+    let resealed = rotating.reseal("t", "r", 1, &blob).unwrap().unwrap();
+    assert_eq!(
+        sealer(2).open("t", "r", 1, &resealed).unwrap().as_slice(),
+        b"value"
+    );
+    assert_eq!(sealer(1).open("t", "r", 1, &resealed), tampered("t"));
+    assert_eq!(rotating.reseal("t", "r", 1, &resealed), Ok(None));
+    let error = SealError::Tampered { table: "t".into() };
+    assert_eq!(rotating.reseal("t", "r", 2, &blob), Err(error));
+    let fresh = rotating.seal("t", "r", 2, b"value").unwrap();
+    assert!(sealer(2).open("t", "r", 2, &fresh).is_ok());
+    rotating.forget_previous();
+    assert_eq!(rotating.open("t", "r", 1, &blob), tampered("t"));
+    assert!(!rotating.is_rotating() && rotating.open("t", "r", 1, &resealed).is_ok());
+}
+
+#[test]
+fn a_check_value_is_that_of_one_key() {
+    let (old, new) = (MasterKey([1; 32]), MasterKey([2; 32]));
+    let value = sealer(1).check_value().unwrap();
+    let rotating = Sealer::rotating(&new, &old);
+    assert!(rotating.verify_check_value(&value).is_err());
+    assert!(rotating.verify_check_value_of_previous(&value).is_ok());
+    assert!(sealer(1).verify_check_value_of_previous(&value).is_err());
+    assert!(old.is(&MasterKey([1; 32])) && !old.is(&new));
+}

@@ -1,0 +1,62 @@
+//! Follows the issuer keys file: at start and at SIGHUP the daemon publishes the key sets that are new in it, and then signs with
+//! its keys. Streams stay open. Started by `start`; the certificate is read again by `edge`.
+//!
+//! Invariant: a file that does not follow from what was published changes nothing.
+
+use std::sync::Arc;
+
+use paraphe_proto::time::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{Daemon, Scope, key_sets};
+use crate::domain::fault::Fault;
+use crate::keys::{IssuerKeys, Ring};
+use crate::open::StartError;
+use crate::rpc::Shared;
+
+/// Reads the issuer keys again at every SIGHUP.
+pub async fn on_hangup(shared: Arc<Shared>) {
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return tracing::error!(%error, "no handler for SIGHUP could be installed"),
+    };
+    while hangups.recv().await.is_some() {
+        match issuer_keys(&shared).await {
+            Ok(version) => tracing::info!(version, "the issuer keys were read again"),
+            Err(error) => {
+                tracing::error!(code = error.code(), %error, "the issuer keys were not replaced");
+            }
+        }
+    }
+}
+
+async fn issuer_keys(shared: &Shared) -> Result<u64, StartError> {
+    let daemon = &shared.daemon;
+    let facts = Arc::clone(&daemon.facts);
+    let read = move || {
+        let root = facts.keys.root_public().clone();
+        let path = &facts.config.keys.issuer_keys_file;
+        Ok::<_, StartError>(IssuerKeys::read(path, &facts.sealer, root)?.ring())
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    let ring = read.map_err(Fault::internal)??;
+    publish(daemon, &ring, shared.clock.now()?).await?;
+    let version = ring.version();
+    daemon.facts.keys.follow(ring);
+    Ok(version)
+}
+
+/// Publishes the key sets of `ring` that the database lacks.
+///
+/// # Errors
+/// `keys.behind_database`, `keys.other_history`, `keys.chain`, and those of the store.
+pub async fn publish(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<(), StartError> {
+    let facts = &daemon.facts;
+    let known = daemon.read("key_sets", now, key_sets::known).await?;
+    let publications = ring.unpublished(&known, facts.keys.root_public(), facts.issuer())?;
+    if !publications.is_empty() {
+        let verb = move |s: &mut Scope<'_, '_>| key_sets::publish(s, &publications);
+        daemon.write("publish_key_sets", now, verb).await?;
+    }
+    Ok(())
+}
