@@ -55,6 +55,7 @@ mod roles;
 mod rotation;
 mod secure_chip;
 mod signature;
+mod specimen;
 mod statements;
 mod step_up;
 mod supply;
