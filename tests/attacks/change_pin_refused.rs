@@ -56,9 +56,9 @@ async fn ten_minutes_after_the_approval_the_change_is_over_for_good_and_a_later_
     let anna = world.enrol().await;
     let prover = anna.phone.prover().unwrap();
     let late = opened(&world, &anna).await;
-    world.pass(599);
+    world.pass(580);
     let (_, evaluation) = evaluate(&world, &prover, late.id, NEW).await.unwrap();
-    world.pass(1);
+    world.pass(20);
     assert_eq!(
         code_of(evaluate(&world, &prover, late.id, NEW).await),
         "pin_change.expired"
