@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::hygiene::Secrets;
+
 pub const ISSUER: &str = "https://paraphe.test";
 
 /// One deployment on disk and, while it runs, its process.
@@ -16,6 +18,8 @@ pub struct Daemon {
     /// Variables that its process gets.
     pub environment: Vec<(&'static str, OsString)>,
     child: Option<Child>,
+    /// What its log must not hold.
+    pub secrets: Secrets,
 }
 
 /// A binary that `tests/run` builds.
@@ -67,6 +71,7 @@ impl Daemon {
             url: String::new(),
             environment: Vec::new(),
             child: None,
+            secrets: Secrets::default(),
         };
         let made = daemon
             .command("init")
@@ -186,5 +191,8 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
+        if !std::thread::panicking() {
+            self.secrets.search(&self.log());
+        }
     }
 }

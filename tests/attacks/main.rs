@@ -36,6 +36,7 @@ mod enrolment;
 mod fields;
 mod forgeries;
 mod hand;
+mod hygiene;
 mod interop;
 mod key_sets;
 mod kill_points;

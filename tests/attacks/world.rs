@@ -120,6 +120,7 @@ impl World {
         let terminal = Arc::new(SoftwareKey::from_pkcs8_pem(&pem).unwrap());
         let token = sign_in((&channel, &server), &phone, &terminal, "admin-1", now()).await;
         let blank = Account::new("");
+        daemon.secrets.note("a session token", &token);
         let admin = Session { terminal, token };
         let clerk = Clerk {
             id: String::new(),
@@ -252,6 +253,7 @@ impl World {
         let request = self.as_admin("/paraphe.v1.Admin/RegisterTerminal", register);
         self.admin_client().register_terminal(request).await.unwrap();
         let token = sign_in((&self.channel, &self.server), &phone, &terminal, name, self.now()).await;
+        self.daemon.secrets.note("a session token", &token);
         Clerk {
             id: created.operator.unwrap().operator_id,
             session: Session { terminal, token },
@@ -342,11 +344,13 @@ impl World {
             case_id: case_id.to_owned(),
             replaces: false,
         };
-        Ok(self
-            .enrolment()
-            .issue_activation(self.as_clerk(issue))
-            .await?
-            .into_inner())
+        let issued = self.enrolment().issue_activation(self.as_clerk(issue)).await?;
+        let issued = issued.into_inner();
+        let secrets = &self.daemon.secrets;
+        secrets.note("an activation code", &issued.code);
+        secrets.note("a suspension code", &issued.suspension_code);
+        secrets.note("a match code", &issued.match_code);
+        Ok(issued)
     }
 
     /// The clerk's yes to an enrolment.
@@ -425,11 +429,10 @@ impl World {
         backend: &Account,
         message: v1::RequestRequest,
     ) -> Result<v1::RequestResponse, tonic::Status> {
-        Ok(self
-            .step_up()
-            .request(self.as_account(backend, message))
-            .await?
-            .into_inner())
+        let asked = self.step_up().request(self.as_account(backend, message)).await?;
+        let asked = asked.into_inner();
+        self.daemon.secrets.note("a match code", &asked.match_code);
+        Ok(asked)
     }
 
     pub async fn verdict(&self, backend: &Account, id: &str) -> v1::Verdict {
