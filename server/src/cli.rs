@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
-use crate::keys::read_attestation_rules;
+use crate::keys::{look_for_token, read_attestation_rules};
 use crate::open::{self, StartError};
 use crate::start;
 use crate::store::db::DbError;
@@ -28,7 +28,7 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration or catalogue, 4 database, 5 keys, 6 address in use.";
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration or catalogue, 4 database, 5 keys, 6 address in use, 7 token away.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -117,6 +117,7 @@ impl CommandError {
         match code.split('.').next().unwrap_or_default() {
             _ if code == "store.wrong_master_key" => 5,
             _ if code == "listen.in_use" => 6,
+            _ if code == "keys.token_away" => 7,
             "config" | "catalogue" => 3,
             "store" | "journal" | "clock" => 4,
             "keys" | "tls" => 5,
@@ -170,6 +171,9 @@ fn check_config(path: &Path) -> Result<(), CommandError> {
     }
     for warning in &config.warnings {
         writeln!(out, "warning: {warning}")?;
+    }
+    if let Some(Err(unusable)) = config.keys.pkcs11.as_ref().map(look_for_token) {
+        writeln!(out, "not usable yet: {unusable}")?;
     }
     writeln!(
         out,

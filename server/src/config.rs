@@ -9,6 +9,7 @@ mod attestation;
 mod channels;
 mod error;
 mod limits;
+mod pkcs11;
 mod proofing;
 mod range;
 mod rules;
@@ -22,6 +23,7 @@ pub use attestation::{Android, AndroidApp, Apple, Attestation, AttestationPolicy
 pub use channels::{ChannelName, ChannelProfile, Channels};
 pub use error::ConfigError;
 pub use limits::Limits;
+pub use pkcs11::Pkcs11;
 pub use proofing::{Proofing, Provider, ProviderName};
 pub use rules::{MatchCode, Operators, OwnLocale, Pin, Retention, Session, StepUp};
 pub use values::{EvidenceCheck, IssuerUrl, LogFilter, LogFormat};
@@ -108,6 +110,8 @@ pub struct Keys {
     pub issuer_keys_file: PathBuf,
     /// The public half of the root key; the private half is kept offline.
     pub root_public_key_file: PathBuf,
+    /// The token that holds the issuer keys, instead of the sealed file.
+    pub pkcs11: Option<Pkcs11>,
 }
 
 /// `[tls]`: PEM files, read again on SIGHUP.
@@ -177,8 +181,10 @@ impl Config {
         let previous = self.keys.previous_master_key_file.iter();
         let previous = previous.map(|path| ("keys.previous_master_key_file", path));
         let providers = self.proofing.files().map(|path| ("proofing", path));
+        let token = self.keys.pkcs11.iter().flat_map(Pkcs11::files);
         fixed
             .chain(previous)
+            .chain(token)
             .chain(providers)
             .filter(|(_, path)| !path.exists())
             .map(|(key, path)| (key, path.clone()))
@@ -222,6 +228,9 @@ impl Config {
         for path in self.attestation.paths_mut() {
             *path = folder.join(&*path);
         }
+        if let Some(token) = &mut self.keys.pkcs11 {
+            token.resolve_paths(folder);
+        }
     }
 
     fn check_together(&mut self) -> Result<(), ConfigError> {
@@ -236,6 +245,7 @@ impl Config {
         self.attestation.check(demonstration)?;
         self.channels.check(demonstration, self.attestation.policy)?;
         self.proofing.check()?;
+        self.keys.pkcs11.as_ref().map_or(Ok(()), Pkcs11::check)?;
         if self.proofing.0.is_empty() && self.channels.close(ChannelName::Remote) {
             self.warnings.push(proofing::REMOTE_IS_CLOSED);
         }

@@ -183,7 +183,7 @@ pub fn deployment(config: Config) -> Result<Opened, StartError> {
         MasterKeyState::OtherNewKey => return Err(StartError::OtherNewMasterKey),
     }
     let root = read_public_key(&config.keys.root_public_key_file)?;
-    let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &master.current(), root)?;
+    let keys = IssuerKeys::read(&config.keys, &master.current(), root)?;
     let issuer = String::from_utf8_lossy(known.issuer.as_deref().unwrap_or_default());
     if issuer != config.issuer.as_str() {
         return Err(StartError::OtherIssuer(issuer.into_owned()));

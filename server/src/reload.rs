@@ -1,7 +1,8 @@
 //! Follows the issuer keys file: at start and at SIGHUP the daemon publishes the key sets that are new in it, and then signs with
 //! its keys. Streams stay open. Started by `start`; the certificate is read again by `edge`.
 //!
-//! Invariant: a file that does not follow from what was published changes nothing.
+//! Invariant: a file that does not follow from what was published changes nothing. Keys on a token do not rotate: nothing is read
+//! again, and no PIN is tried.
 
 use std::sync::Arc;
 
@@ -21,6 +22,10 @@ pub async fn on_hangup(shared: Arc<Shared>) {
         Err(error) => return tracing::error!(%error, "no handler for SIGHUP could be installed"),
     };
     while hangups.recv().await.is_some() {
+        if shared.daemon.facts.keys.on_token() {
+            tracing::info!("the issuer keys are on a token and stay as they are");
+            continue;
+        }
         match issuer_keys(&shared).await {
             Ok(version) => tracing::info!(version, "the issuer keys were read again"),
             Err(error) => {
@@ -35,8 +40,7 @@ async fn issuer_keys(shared: &Shared) -> Result<u64, StartError> {
     let facts = Arc::clone(&daemon.facts);
     let read = move || {
         let root = facts.keys.root_public().clone();
-        let path = &facts.config.keys.issuer_keys_file;
-        Ok::<_, StartError>(IssuerKeys::read(path, &facts.sealer, root)?.ring())
+        Ok::<_, StartError>(IssuerKeys::read(&facts.config.keys, &facts.sealer, root)?.ring())
     };
     let read = tokio::task::spawn_blocking(read).await;
     let ring = read.map_err(Fault::internal)??;

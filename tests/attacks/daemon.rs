@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -63,13 +63,34 @@ pub const DEMONSTRATION: &str =
 impl Daemon {
     /// Initialises a deployment without starting it; also what `init --json` printed.
     pub fn prepared(extra: &str) -> (Self, serde_json::Value) {
+        Self::prepared_with(extra, Vec::new())
+    }
+
+    /// The same with variables for its process.
+    pub fn prepared_with(
+        extra: &str,
+        environment: Vec<(&'static str, OsString)>,
+    ) -> (Self, serde_json::Value) {
+        let (daemon, made) = Self::init(extra, environment);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        (daemon, serde_json::from_slice(&made.stdout).unwrap())
+    }
+
+    /// An initialisation that must fail; what it said.
+    pub fn refused(extra: &str, environment: Vec<(&'static str, OsString)>) -> (Self, String) {
+        let (daemon, made) = Self::init(extra, environment);
+        assert!(!made.status.success());
+        (daemon, String::from_utf8_lossy(&made.stderr).into_owned())
+    }
+
+    fn init(extra: &str, environment: Vec<(&'static str, OsString)>) -> (Self, Output) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("paraphed.toml"), config(extra)).unwrap();
         std::fs::write(folder.path().join("clock"), "0").unwrap();
         let daemon = Self {
             folder,
             url: String::new(),
-            environment: Vec::new(),
+            environment,
             child: None,
             secrets: Secrets::default(),
         };
@@ -78,8 +99,7 @@ impl Daemon {
             .args(["--development-tls", "--json"])
             .output()
             .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        (daemon, serde_json::from_slice(&made.stdout).unwrap())
+        (daemon, made)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -134,19 +154,13 @@ impl Daemon {
         child.is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
-    /// A start that must fail; what it said, and its exit code.
+    /// A start that must fail, within 30 s; what it said, and its exit code.
     pub fn fail_to_start(&self) -> (String, i32) {
-        let mut serve = self.command("serve");
-        serve.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = serve.spawn().unwrap();
-        let began = std::time::Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if began.elapsed().as_secs() > 20 {
-                child.kill().unwrap();
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        let output = child.wait_with_output().unwrap();
+        let serve = self.command("serve");
+        let mut bounded = Command::new("timeout");
+        bounded.arg("30").arg(serve.get_program()).args(serve.get_args());
+        let set = serve.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let output = bounded.envs(set).output().unwrap();
         (
             String::from_utf8_lossy(&output.stderr).into_owned(),
             output.status.code().unwrap_or(-1),

@@ -63,5 +63,6 @@ mod supply;
 mod suspension;
 mod tampering;
 mod theft;
+mod token;
 mod tokens;
 mod walk;

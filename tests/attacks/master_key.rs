@@ -22,7 +22,7 @@ fn rewrite(daemon: &Daemon, from: &str, to: &str) {
 const ALONE: &str = "master_key_file = \"master.key\"";
 const BOTH: &str = "master_key_file = \"master.key\"\nprevious_master_key_file = \"master.key.previous\"";
 
-fn run(daemon: &Daemon) -> Result<(), String> {
+pub fn run(daemon: &Daemon) -> Result<(), String> {
     let output = daemon.command("rotate-master-key").output().unwrap();
     match output.status.success() {
         true => Ok(()),
@@ -32,9 +32,14 @@ fn run(daemon: &Daemon) -> Result<(), String> {
 
 /// As operations.md has it, up to the restart.
 fn prepare(daemon: &Daemon) {
+    move_away(daemon);
+    run(daemon).unwrap();
+}
+
+/// Makes the key in use the one before.
+pub fn move_away(daemon: &Daemon) {
     std::fs::rename(daemon.path("master.key"), daemon.path("master.key.previous")).unwrap();
     rewrite(daemon, ALONE, BOTH);
-    run(daemon).unwrap();
 }
 
 fn sealer(daemon: &Daemon, file: &str) -> Sealer {

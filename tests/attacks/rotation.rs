@@ -16,11 +16,12 @@ use crate::hand::{OPEN, Parts, approve, ask, code_of};
 use crate::world::{PIN, Person, World, connect};
 
 /// `paraphed keys …`: its output, or what it refused with.
-fn keys(daemon: &Daemon, step: &[&str]) -> Result<String, String> {
+pub fn keys(daemon: &Daemon, step: &[&str]) -> Result<String, String> {
     let mut command = std::process::Command::new(crate::daemon::binary("debug", "paraphed-test-hooks"));
     command.arg("keys").args(step).arg("--config");
     command.arg(daemon.path("paraphed.toml"));
     command.env("PARAPHE_TEST_CLOCK_FILE", daemon.path("clock"));
+    command.envs(daemon.environment.iter().map(|(name, value)| (name, value)));
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() {
@@ -30,16 +31,17 @@ fn keys(daemon: &Daemon, step: &[&str]) -> Result<String, String> {
     Err(text(output.stderr))
 }
 
-fn refused(daemon: &Daemon, step: &[&str], code: &str) {
+pub fn refused(daemon: &Daemon, step: &[&str], code: &str) -> String {
     let file = || std::fs::read(daemon.path("issuer-keys.sealed")).unwrap();
     let before = file();
     let said = keys(daemon, step).unwrap_err();
     assert!(said.contains(&format!("paraphed: {code}: ")), "{step:?}: {said}");
     assert_eq!(file(), before, "nothing changed");
+    said
 }
 
 /// SIGHUP; waits until the log has this once more.
-async fn reload(daemon: &Daemon, says: &str) {
+pub async fn reload(daemon: &Daemon, says: &str) {
     let count = || daemon.log().matches(says).count();
     let before = count();
     daemon.hang_up();

@@ -111,7 +111,12 @@ impl World {
     }
 
     pub async fn with(extra: &str) -> Self {
-        let (mut daemon, made) = Daemon::prepared(extra);
+        let (daemon, made) = Daemon::prepared(extra);
+        Self::around(daemon, made).await
+    }
+
+    /// The people around a daemon that was initialised a moment ago.
+    pub async fn around(mut daemon: Daemon, made: serde_json::Value) -> Self {
         daemon.start();
         let (server, channel) = connect(&daemon).await;
         let uri = made["administrators"][0]["uri"].as_str().unwrap();

@@ -190,7 +190,7 @@ fn mint(
         challenge_sha256: B64(sha256(&challenge.statement)),
         approval_sha256: B64(approval.sha256()),
     };
-    let signed = jws::sign(&claims, &*s.facts.keys.assertion()).map_err(Fault::internal)?;
+    let signed = jws::sign(&claims, &*s.facts.keys.assertion())?;
     Ok(signed.compact().to_owned())
 }
 

@@ -79,7 +79,7 @@ pub fn raise(s: &mut Scope<'_, '_>, raise: Raise<'_>) -> Result<Challenge> {
     let digits = s.facts.config.match_code.digits;
     let match_code = raise.match_code.then(|| draw_code(&mut s.rng(), digits));
     let claims = claims(s, &raise, id, display, match_code.is_some())?;
-    let signed = jws::sign(&claims, &*s.facts.keys.challenge()).map_err(Fault::internal)?;
+    let signed = jws::sign(&claims, &*s.facts.keys.challenge())?;
     let challenge = Challenge {
         id,
         relying_party_id: raise.relying_party_id.to_owned(),

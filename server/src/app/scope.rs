@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use paraphe_proto::jws::SignError;
 use paraphe_proto::pin::PinPolicy;
 use paraphe_proto::time::Timestamp;
 use rand_core::{CryptoRng, RngCore};
@@ -213,6 +214,15 @@ impl Daemon {
     /// Those of [`Db::close`].
     pub async fn close(&self) -> std::result::Result<(), DbError> {
         self.db.close().await
+    }
+}
+
+impl From<SignError> for Fault {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::Signing(_) => fault::KEYS_UNAVAILABLE.fault().caused_by(error),
+            other => Self::internal(other),
+        }
     }
 }
 

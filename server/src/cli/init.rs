@@ -89,7 +89,8 @@ pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
     let (root, terminal) = (new_key(&mut rng)?, new_key(&mut rng)?);
     let master = MasterKey::random(&mut rng);
     let sealer = Sealer::new(&master);
-    let keys = IssuerKeys::generate(root.public_key().clone(), &mut rng).map_err(StartError::from)?;
+    let keys =
+        IssuerKeys::generate(&config.keys, root.public_key().clone(), &mut rng).map_err(StartError::from)?;
     write_keys(&config, &master, &sealer, &keys, &root)?;
     write_pem(&root_file, &root)?;
     write_pem(&terminal_file, &terminal)?;

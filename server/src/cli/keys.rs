@@ -114,7 +114,7 @@ fn open(config: &Config) -> Result<(IssuerKeys, Sealer), StartError> {
     let files = &config.keys;
     let sealer = Sealer::new(&read_master_key(&files.master_key_file)?);
     let root = read_public_key(&files.root_public_key_file)?;
-    let keys = IssuerKeys::read(&files.issuer_keys_file, &sealer, root)?;
+    let keys = IssuerKeys::read(files, &sealer, root)?;
     Ok((keys, sealer))
 }
 

@@ -49,17 +49,20 @@ fn prepare(files: &Keys) -> Result<(), KeysError> {
     let root = || read_public_key(&files.root_public_key_file);
     if !files.master_key_file.exists() {
         let known = crate::store::seal::Sealer::new(&read_master_key(previous)?);
-        IssuerKeys::read(&files.issuer_keys_file, &known, root()?)?;
+        IssuerKeys::read(files, &known, root()?)?;
         let key = MasterKey::random(&mut crate::entropy::system());
         write_new_like(previous, &files.master_key_file, key.expose_hex().as_bytes())?;
     }
     let keys = MasterKeys::read(files)?;
     let path = &files.issuer_keys_file;
-    if IssuerKeys::read(path, &keys.current(), root()?).is_ok() {
-        return Ok(());
+    match IssuerKeys::read(files, &keys.current(), root()?) {
+        Ok(_) => return Ok(()),
+        Err(KeysError::WrongMasterKey(_)) => {}
+        // A token whose PIN was refused is not asked again.
+        Err(other) => return Err(other),
     }
     let before = keys
         .previous()
         .ok_or_else(|| KeysError::WrongMasterKey(path.clone()))?;
-    IssuerKeys::read(path, &before, root()?)?.replace(path, &keys.current())
+    IssuerKeys::read(files, &before, root()?)?.replace(path, &keys.current())
 }

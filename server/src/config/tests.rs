@@ -318,6 +318,51 @@ fn remote_proofing_needs_a_provider_and_a_provider_a_key() {
     assert!(name.to_string().contains("2 to 32 characters"), "{name}");
 }
 
+const TOKEN: &str = r#"[keys.pkcs11]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+token_label = "paraphe"
+pin_file = "token.pin"
+challenge_key_label = "challenge"
+assertion_key_label = "assertion"
+"#;
+
+#[test]
+fn a_token_has_files_and_labels_that_are_looked_at() {
+    let config = parse(&format!("{LEAST}{TOKEN}")).unwrap();
+    let token = config.keys.pkcs11.as_ref().unwrap();
+    assert_eq!(token.pin_file, Path::new("/etc/paraphe/token.pin"));
+    let missing: Vec<_> = config.missing_files().into_iter().map(|(key, _)| key).collect();
+    assert!(missing.contains(&"keys.pkcs11.pin_file"), "{missing:?}");
+    let cases = [
+        ("\"paraphe\"", "\"\"", "token_label", "1 to 32 bytes"),
+        ("\"paraphe\"", "\" paraphe\"", "token_label", "without space"),
+        (
+            "\"paraphe\"",
+            "\"a-label-of-more-than-thirty-two-bytes\"",
+            "token_label",
+            "1 to 32 bytes",
+        ),
+        ("\"challenge\"", "\"\"", "challenge_key_label", "1 to 64 bytes"),
+        (
+            "\"assertion\"",
+            "\"challenge\"",
+            "assertion_key_label",
+            "a key of its own",
+        ),
+    ];
+    for (good, bad, key, allowed) in cases {
+        let error = refused(&TOKEN.replace(good, bad));
+        assert_eq!(error.code(), "config.conflict", "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("keys.pkcs11.{key}")) && text.contains(allowed),
+            "{text}"
+        );
+    }
+    let pin = refused(&TOKEN.replace("pin_file", "pin"));
+    assert_eq!(pin.code(), "config.unknown_key", "{pin}");
+}
+
 #[test]
 fn the_shipped_sample_is_accepted_and_shows_the_defaults() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/paraphed.toml");
@@ -331,6 +376,7 @@ fn the_shipped_sample_is_accepted_and_shows_the_defaults() {
     let everything: String = everything.lines().map(uncommented).collect();
     let config = parse(&everything).unwrap();
     assert_eq!(config.channels.iter().count(), ChannelName::ALL.len());
+    assert!(shipped.keys.pkcs11.is_none() && config.keys.pkcs11.is_some());
     assert!(config.missing_files().iter().any(|(key, _)| *key == "proofing"));
     for (name, profile) in config.channels.iter() {
         assert_eq!(

@@ -56,6 +56,7 @@ rules! {
     STORE_OVERLOADED = "store.overloaded", Exhausted, "The daemon is busy: wait and try again.";
     STORE_UNAVAILABLE = "store.unavailable", Unavailable, "The store cannot answer now: try again.";
     STORE_TAMPERED = "store.tampered", Internal, "A stored record does not verify; the operator has been alarmed.";
+    KEYS_UNAVAILABLE = "keys.unavailable", Unavailable, "The daemon's keys cannot sign now: try again.";
     BUSY = "daemon.busy", Exhausted, "The daemon has as many requests in progress as it takes: wait and try again.";
     DEADLINE = "request.deadline_exceeded", Late, "The request took longer than its deadline.";
     CLOCK_WENT_BACK = "clock.went_back", Unavailable, "The daemon's clock went back: its operator must set the clock right.";

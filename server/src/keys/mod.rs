@@ -1,18 +1,23 @@
 //! The daemon's own keys (protocol.md section 2): the issuer keys, the lookup key and the pairwise key, in one file sealed with
-//! the master key; the public root key beside it.
+//! the master key; the public root key beside it. A PKCS#11 token can hold the issuer keys instead.
 //!
-//! `init` makes them, `serve` opens them and follows the file at SIGHUP, `paraphed keys` takes their steps. A PKCS#11 provider
-//! comes beside the file later.
+//! `init` makes them, `serve` opens them and follows the file at SIGHUP, `paraphed keys` takes their steps.
 
 mod attestation;
+mod error;
 mod file;
+mod issuer;
 mod master;
+mod pkcs11;
 mod proofing;
 mod ring;
+mod sealed;
 
 pub use attestation::{AttestationFileError, read_attestation_rules};
-pub use file::{KeysError, lock, read_master_key, read_public_key, write_new, write_new_like};
+pub use error::KeysError;
+pub use file::{lock, read_master_key, read_public_key, write_new, write_new_like};
 pub use master::MasterKeys;
+pub use pkcs11::{TokenError, look as look_for_token};
 pub use proofing::ProofingKeys;
 pub use ring::{Publication, Ring};
 
@@ -30,6 +35,7 @@ use paraphe_proto::transcript::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
+use crate::config::Keys;
 use crate::domain::fault::{Fault, Result};
 
 /// Version of the rule that derives pairwise subjects.
@@ -45,11 +51,12 @@ pub struct IssuerKeys {
 }
 
 impl IssuerKeys {
-    /// New keys under a root key; key set version 1.
+    /// New keys under a root key; key set version 1. The issuer keys are on the token that the configuration names, if it names one.
     ///
     /// # Errors
-    /// [`KeysError`] when the system's randomness fails.
+    /// [`KeysError`] when the system's randomness or the token fails.
     pub fn generate(
+        config: &Keys,
         root: PublicKey,
         rng: &mut (impl CryptoRng + RngCore),
     ) -> std::result::Result<Self, KeysError> {
@@ -58,8 +65,9 @@ impl IssuerKeys {
             rng.fill_bytes(secret.as_mut_slice());
         }
         let [lookup, pairwise] = secrets;
+        let [challenge, assertion] = issuer::generate(config, rng)?;
         Ok(Self {
-            ring: RwLock::new(Arc::new(Ring::generate(rng)?)),
+            ring: RwLock::new(Arc::new(Ring::first(challenge, assertion)?)),
             lookup,
             pairwise,
             root,
@@ -92,6 +100,11 @@ impl IssuerKeys {
     /// Signs assertions.
     pub fn assertion(&self) -> Arc<dyn Signer> {
         Arc::clone(self.ring().assertion()) as Arc<dyn Signer>
+    }
+
+    /// Whether signing waits for a token.
+    pub fn on_token(&self) -> bool {
+        self.ring().is_on_token()
     }
 
     /// The root key that phones pin.

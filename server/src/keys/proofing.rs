@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use paraphe_proto::jwk::PublicKey;
 
-use super::file::{KeysError, read_public_key};
+use super::KeysError;
+use super::file::read_public_key;
 use crate::config::Proofing;
 
 /// Keys by provider.

@@ -15,6 +15,7 @@ use paraphe_proto::time::Timestamp;
 use rand_core::{CryptoRng, RngCore};
 
 use super::KeysError;
+use super::issuer::IssuerKey;
 
 /// One issuer key.
 #[derive(Clone)]
@@ -23,11 +24,11 @@ pub(super) struct Held {
     pub(super) key_use: KeyUse,
     pub(super) state: KeyState,
     /// None once it is retired.
-    pub(super) private: Option<Arc<SoftwareKey>>,
+    pub(super) private: Option<Arc<IssuerKey>>,
 }
 
 impl Held {
-    fn new(key: SoftwareKey, key_use: KeyUse, state: KeyState) -> Self {
+    fn new(key: IssuerKey, key_use: KeyUse, state: KeyState) -> Self {
         Self {
             public: key.public_key().clone(),
             key_use,
@@ -42,8 +43,8 @@ pub struct Ring {
     keys: Vec<Held>,
     /// The key sets after the first, which the root key signed at `init`.
     statements: Vec<String>,
-    challenge: Arc<SoftwareKey>,
-    assertion: Arc<SoftwareKey>,
+    challenge: Arc<IssuerKey>,
+    assertion: Arc<IssuerKey>,
     jwks: Arc<str>,
 }
 
@@ -81,12 +82,8 @@ impl Ring {
     /// A ring of one active key of each use.
     ///
     /// # Errors
-    /// [`KeysError`] when the system's randomness fails.
-    pub(super) fn generate(rng: &mut (impl CryptoRng + RngCore)) -> Result<Self, KeysError> {
-        Self::first(SoftwareKey::generate(rng)?, SoftwareKey::generate(rng)?)
-    }
-
-    pub(super) fn first(challenge: SoftwareKey, assertion: SoftwareKey) -> Result<Self, KeysError> {
+    /// [`KeysError::NoActiveKey`], which an active key of each use never meets.
+    pub(super) fn first(challenge: IssuerKey, assertion: IssuerKey) -> Result<Self, KeysError> {
         let keys = vec![
             Held::new(challenge, KeyUse::Challenge, KeyState::Active),
             Held::new(assertion, KeyUse::Assertion, KeyState::Active),
@@ -115,13 +112,14 @@ impl Ring {
     /// The ring with one more key of each use, announced.
     ///
     /// # Errors
-    /// `keys.step` while another rotation is under way.
+    /// `keys.step` while another rotation is under way, and for keys on a token.
     pub fn next(
         &self,
         issuer: &str,
         rng: &mut (impl CryptoRng + RngCore),
         now: Timestamp,
     ) -> Result<Self, KeysError> {
+        self.require_file()?;
         if self.has(KeyState::Next) {
             return Err(KeysError::Step(
                 "the next keys are there already: `paraphed keys activate` them",
@@ -136,7 +134,8 @@ impl Ring {
         let kept = self.keys.iter().filter(|key| key.state != KeyState::Retired);
         let mut keys: Vec<Held> = kept.cloned().collect();
         for key_use in [KeyUse::Challenge, KeyUse::Assertion] {
-            keys.push(Held::new(SoftwareKey::generate(rng)?, key_use, KeyState::Next));
+            let key = IssuerKey::File(SoftwareKey::generate(rng)?);
+            keys.push(Held::new(key, key_use, KeyState::Next));
         }
         self.stepped(keys, issuer, now)
     }
@@ -144,8 +143,9 @@ impl Ring {
     /// The ring in which the next keys sign. The old ones stay active: what they signed is in flight.
     ///
     /// # Errors
-    /// `keys.step` without next keys.
+    /// `keys.step` without next keys, and for keys on a token.
     pub fn activate(&self, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
+        self.require_file()?;
         if !self.has(KeyState::Next) {
             return Err(KeysError::Step(
                 "there are no next keys: make them with `paraphed keys next`",
@@ -161,8 +161,9 @@ impl Ring {
     /// The ring in which only the keys that sign are active; the private halves of the others are gone.
     ///
     /// # Errors
-    /// `keys.step` when no old key is active.
+    /// `keys.step` when no old key is active, and for keys on a token.
     pub fn retire(&self, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
+        self.require_file()?;
         if !self.is_overlapping() {
             return Err(KeysError::Step(
                 "no old key is active: `paraphed keys next` begins a rotation",
@@ -253,16 +254,16 @@ impl Ring {
         &self.statements
     }
 
-    pub(super) fn challenge(&self) -> &Arc<SoftwareKey> {
+    pub(super) fn challenge(&self) -> &Arc<IssuerKey> {
         &self.challenge
     }
 
-    pub(super) fn assertion(&self) -> &Arc<SoftwareKey> {
+    pub(super) fn assertion(&self) -> &Arc<IssuerKey> {
         &self.assertion
     }
 
     /// The active challenge key of this `kid`, if there is one.
-    pub(super) fn active_challenge(&self, kid: &str) -> Option<&Arc<SoftwareKey>> {
+    pub(super) fn active_challenge(&self, kid: &str) -> Option<&Arc<IssuerKey>> {
         let mut active = self
             .keys
             .iter()
@@ -275,6 +276,20 @@ impl Ring {
     /// The JWK set for backends (RFC 7517): assertion keys that sign, soon will, or lately did.
     pub(super) fn jwks(&self) -> Arc<str> {
         Arc::clone(&self.jwks)
+    }
+
+    /// Whether signing waits for a token.
+    pub fn is_on_token(&self) -> bool {
+        self.challenge.is_on_token()
+    }
+
+    fn require_file(&self) -> Result<(), KeysError> {
+        match self.is_on_token() {
+            true => Err(KeysError::Step(
+                "the issuer keys are on a PKCS#11 token: this version rotates those in the sealed file only",
+            )),
+            false => Ok(()),
+        }
     }
 
     fn has(&self, state: KeyState) -> bool {

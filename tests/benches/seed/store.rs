@@ -39,7 +39,7 @@ impl Store {
         let catalogue = load_catalogue(&config)?;
         let sealer = Sealer::new(&read_master_key(&config.keys.master_key_file)?);
         let root = read_public_key(&config.keys.root_public_key_file)?;
-        let keys = IssuerKeys::read(&config.keys.issuer_keys_file, &sealer, root)?;
+        let keys = IssuerKeys::read(&config.keys, &sealer, root)?;
         let db = Db::open(&config.store.path, Options::default())?;
         db.waive_journal();
         let seconds = i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs())?;

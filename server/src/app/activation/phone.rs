@@ -52,9 +52,7 @@ pub fn begin(s: &mut Scope<'_, '_>, id: ActivationId, key: &PublicKey, mac: &[u8
         iat: s.now,
         exp: found.expires_at,
     };
-    let offer = jws::sign(&claims, &*s.facts.keys.challenge())
-        .map_err(Fault::internal)?
-        .into_compact();
+    let offer = jws::sign(&claims, &*s.facts.keys.challenge())?.into_compact();
     let offered = Offered {
         device_id,
         possession_key: Bytes(*key.as_sec1()),

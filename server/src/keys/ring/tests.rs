@@ -17,10 +17,14 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(1_795_000_000 + seconds)
 }
 
+fn key() -> IssuerKey {
+    IssuerKey::File(SoftwareKey::generate(&mut OsRng).unwrap())
+}
+
 /// A root key, a new ring, and the first set.
 fn new() -> (SoftwareKey, Ring, Vec<String>) {
     let root = SoftwareKey::generate(&mut OsRng).unwrap();
-    let ring = Ring::generate(&mut OsRng).unwrap();
+    let ring = Ring::first(key(), key()).unwrap();
     let first = jws::sign(&ring.first_set(ISS, at(0)), &root)
         .unwrap()
         .into_compact();

@@ -49,7 +49,12 @@ impl Evaluated<'_> {
             restore_epoch: facts.restore_epoch,
             iat: now,
         };
-        let signed = jws::sign(&claims, &*self.signer).map_err(Fault::internal)?;
+        let sign = || jws::sign(&claims, &*self.signer);
+        let signed = match facts.keys.on_token() {
+            true => tokio::task::block_in_place(sign),
+            false => sign(),
+        };
+        let signed = signed.map_err(Fault::from)?;
         Ok(Response::new(v1::EvaluationResponse {
             evaluation: signed.into_compact(),
         }))

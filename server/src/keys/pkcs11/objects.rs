@@ -1,0 +1,167 @@
+//! The two objects of a key pair on a token: found by label, looked at, made. Called by `pkcs11` alone.
+//!
+//! Invariant: a [`Pair`] is P-256 and its private half cannot leave the token.
+
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+use p256::pkcs8::der::{Decode, asn1::OctetString};
+use paraphe_proto::jwk::PublicKey;
+use rand_core::{CryptoRng, RngCore};
+
+use super::Label;
+use super::error::TokenError;
+
+/// `namedCurve` secp256r1 as DER (RFC 5480, section 2.1.1.1).
+const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+/// A key pair that was looked at.
+pub struct Pair {
+    /// The private half, a handle.
+    pub private: ObjectHandle,
+    /// The public half.
+    pub public: PublicKey,
+}
+
+/// The key pair of that label, if there is one.
+///
+/// # Errors
+/// [`TokenError::Key`] when it is ambiguous, of another kind, extractable, or without its public half.
+pub fn find(session: &Session, label: &Label) -> Result<Option<Pair>, TokenError> {
+    let Some(private) = one(session, label, ObjectClass::PRIVATE_KEY)? else {
+        return Ok(None);
+    };
+    require_unextractable(session, label, private)?;
+    let public = one(session, label, ObjectClass::PUBLIC_KEY)?.ok_or_else(|| {
+        label.refused(
+            "has no public half of the same label on the token: import it there, or take another label",
+        )
+    })?;
+    Ok(Some(Pair {
+        private,
+        public: read_public(session, label, public)?,
+    }))
+}
+
+/// A new key pair.
+///
+/// # Errors
+/// Those of the token.
+pub fn generate(
+    session: &Session,
+    label: &Label,
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<(), TokenError> {
+    let mut id = [0; 16];
+    rng.fill_bytes(&mut id);
+    let shared = [
+        Attribute::Token(true),
+        Attribute::Label(label.text.clone().into_bytes()),
+        Attribute::Id(id.to_vec()),
+    ];
+    let public = [
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::EcParams(P256.to_vec()),
+    ];
+    let private = [
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Sign(true),
+    ];
+    let public = [shared.as_slice(), &public].concat();
+    let private = [shared.as_slice(), &private].concat();
+    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
+    Ok(())
+}
+
+fn one(session: &Session, label: &Label, class: ObjectClass) -> Result<Option<ObjectHandle>, TokenError> {
+    let named = [
+        Attribute::Class(class),
+        Attribute::Label(label.text.clone().into_bytes()),
+    ];
+    match session.find_objects(&named)?.as_slice() {
+        [] => Ok(None),
+        [key] => Ok(Some(*key)),
+        several => Err(label.refused(format!(
+            "is ambiguous: {} objects of class {class} have that label, one is allowed",
+            several.len()
+        ))),
+    }
+}
+
+fn require_unextractable(session: &Session, label: &Label, key: ObjectHandle) -> Result<(), TokenError> {
+    let asked = [
+        AttributeType::KeyType,
+        AttributeType::Sign,
+        AttributeType::Sensitive,
+        AttributeType::Extractable,
+    ];
+    let has = session.get_attributes(key, &asked)?;
+    let needed = [
+        (
+            Attribute::KeyType(KeyType::EC),
+            "is not an elliptic-curve key: a P-256 key is allowed",
+        ),
+        (Attribute::Sign(true), "may not sign: CKA_SIGN must be true"),
+        (
+            Attribute::Sensitive(true),
+            "can be read: CKA_SENSITIVE must be true",
+        ),
+        (
+            Attribute::Extractable(false),
+            "can leave the token: CKA_EXTRACTABLE must be false",
+        ),
+    ];
+    match needed.into_iter().find(|(needed, _)| !has.contains(needed)) {
+        Some((_, wrong)) => Err(label.refused(wrong)),
+        None => Ok(()),
+    }
+}
+
+fn read_public(session: &Session, label: &Label, key: ObjectHandle) -> Result<PublicKey, TokenError> {
+    let asked = [AttributeType::EcParams, AttributeType::EcPoint];
+    let (mut curve, mut point) = (Vec::new(), Vec::new());
+    for attribute in session.get_attributes(key, &asked)? {
+        match attribute {
+            Attribute::EcParams(value) => curve = value,
+            Attribute::EcPoint(value) => point = value,
+            _ => {}
+        }
+    }
+    if curve != P256 {
+        return Err(label.refused("is on another curve: P-256 is allowed"));
+    }
+    public_key(&point)
+        .ok_or_else(|| label.refused("has a public half that is no uncompressed point of P-256"))
+}
+
+/// `CKA_EC_POINT` is the point in a DER OCTET STRING (PKCS#11 v2.40 current mechanisms, section 2.3.3); some tokens give it bare.
+fn public_key(ec_point: &[u8]) -> Option<PublicKey> {
+    let wrapped = OctetString::from_der(ec_point);
+    let bytes = wrapped.as_ref().map_or(ec_point, OctetString::as_bytes);
+    PublicKey::from_sec1(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use paraphe_proto::keys::{Signer, SoftwareKey};
+
+    use super::*;
+
+    #[test]
+    fn points_are_read_wrapped_or_bare_and_nothing_else_is() {
+        let key = SoftwareKey::from_scalar(&[7; 32]).unwrap();
+        let bare = key.public_key().as_sec1().to_vec();
+        let wrapped = [&[0x04, 65], bare.as_slice()].concat();
+        assert_eq!(public_key(&bare).as_ref(), Some(key.public_key()));
+        assert_eq!(public_key(&wrapped).as_ref(), Some(key.public_key()));
+        let mut off = wrapped.clone();
+        *off.last_mut().unwrap() ^= 1;
+        let longer = [wrapped.as_slice(), &[0]].concat();
+        for bad in [off.as_slice(), &longer, &wrapped[..66], &[0x04, 0], &[]] {
+            assert_eq!(public_key(bad), None, "{bad:?}");
+        }
+    }
+}
