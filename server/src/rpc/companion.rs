@@ -181,33 +181,7 @@ impl Companion for CompanionService {
     }
 
     async fn device(&self, request: Request<SignedRequest>) -> Result<Response<v1::DeviceResponse>, Status> {
-        let now = self.0.now()?;
-        let proven = self
-            .by_nonce::<v1::DeviceBody>(request, method!("Device"), now)
-            .await?;
-        let view = self
-            .0
-            .read("device", now, move |s| history::device(s, proven.phone.device_id))
-            .await?;
-        let blocked =
-            view.blocked.into_iter().map(
-                |(relying_party_id, display_name, since)| v1::BlockedRelyingParty {
-                    relying_party_id,
-                    display_name,
-                    since: since.as_secs(),
-                },
-            );
-        Ok(Response::new(v1::DeviceResponse {
-            state: encode::device_state(view.state).into(),
-            quarantined_until: encode::quarantined_until(view.state),
-            attempts_left: view.attempts_left,
-            wait_s: u32::try_from(view.wait_s).unwrap_or(0),
-            blocked: blocked.collect(),
-            frozen_since: view.frozen_since.map_or(0, Timestamp::as_secs),
-            valid_until: view.valid_until.map_or(0, Timestamp::as_secs),
-            replaced_at: view.replaced_at.map_or(0, Timestamp::as_secs),
-            attestation: view.attestation.map(encode::attestation),
-        }))
+        self.seen(request, method!("Device")).await
     }
 
     type WatchStream = watch::Messages<v1::CompanionEvent>;

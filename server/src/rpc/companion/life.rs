@@ -2,15 +2,48 @@
 
 use std::sync::Arc;
 
+use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{self, SignedRequest};
 use tonic::{Request, Response, Status};
 
 use super::CompanionService;
-use crate::app::{Scope, life};
+use crate::app::{Scope, history, life};
 use crate::domain::fault;
 use crate::rpc::encode;
 
 impl CompanionService {
+    pub(super) async fn seen(
+        &self,
+        request: Request<SignedRequest>,
+        method: &'static str,
+    ) -> Result<Response<v1::DeviceResponse>, Status> {
+        let now = self.0.now()?;
+        let proven = self.by_nonce::<v1::DeviceBody>(request, method, now).await?;
+        let view = self
+            .0
+            .read("device", now, move |s| history::device(s, proven.phone.device_id))
+            .await?;
+        let blocked =
+            view.blocked.into_iter().map(
+                |(relying_party_id, display_name, since)| v1::BlockedRelyingParty {
+                    relying_party_id,
+                    display_name,
+                    since: since.as_secs(),
+                },
+            );
+        Ok(Response::new(v1::DeviceResponse {
+            state: encode::device_state(view.state).into(),
+            quarantined_until: encode::quarantined_until(view.state),
+            attempts_left: view.attempts_left,
+            wait_s: u32::try_from(view.wait_s).unwrap_or(0),
+            blocked: blocked.collect(),
+            frozen_since: view.frozen_since.map_or(0, Timestamp::as_secs),
+            valid_until: view.valid_until.map_or(0, Timestamp::as_secs),
+            replaced_at: view.replaced_at.map_or(0, Timestamp::as_secs),
+            attestation: view.attestation.map(encode::attestation),
+        }))
+    }
+
     pub(super) async fn moved<B: prost::Message + Default + Send>(
         &self,
         request: Request<SignedRequest>,
