@@ -252,6 +252,7 @@ fn configuration() -> Result<String> {
     let text = std::fs::read_to_string(root().join("deploy/paraphed.toml"))?;
     let text = text
         .replace("\"/etc/paraphe/", "\"")
+        .replace("\"/var/lib/paraphe-journal/", "\"")
         .replace("\"/var/lib/paraphe/", "\"");
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for (key, value) in RAISED.into_iter().chain([("listen", "\"127.0.0.1:0\"")]) {
