@@ -195,10 +195,12 @@ impl Device {
         true
     }
 
-    /// Notes when `settle` has something to do next; before every write.
+    /// Notes when `settle` has something to do next; before every write. The quarantine of a suspended phone that would take another's place
+    /// moves nothing: it waits until it is resumed.
     pub fn schedule(&mut self, limits: &Limits) {
+        let waits = matches!(self.state, State::Suspended { .. }) && self.replaces.is_some();
         let next = [
-            self.quarantine(),
+            self.quarantine().filter(|_| !waits),
             self.attempts.locks_at(limits),
             self.valid_until,
         ];

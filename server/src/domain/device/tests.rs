@@ -278,3 +278,18 @@ fn a_new_epoch_replaces_the_key_and_answers_no_element_of_the_old_one_for_free()
     device.revoke(at(3));
     assert!(device.oprf_key.is_none() && device.pin_change.is_none());
 }
+
+#[test]
+fn a_suspended_phone_that_would_take_anothers_place_is_never_due_for_it() {
+    let mut device = device();
+    device.replaces = Some(DeviceId::from_bytes([8; 16]));
+    device.confirm(at(0), 100).unwrap();
+    device.suspend(at(1)).unwrap();
+    device.schedule(&LIMITS);
+    assert_eq!(device.due_at, None, "or every sweep would find it again");
+    assert!(!device.settle(at(100), &LIMITS));
+    assert_eq!(device.take_over(at(100)), None);
+    device.resume().unwrap();
+    device.schedule(&LIMITS);
+    assert_eq!(device.due_at, Some(at(100)));
+}
