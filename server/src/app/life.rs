@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
 use super::{Scope, activation as activations, challenge, lift, pairwise};
-use crate::domain::challenge::{Challenge, Purpose, State};
+use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::device::{Before, Device, State as DeviceState};
 use crate::domain::fault::{self, Result};
 use crate::domain::identity::PivotIdentity;
@@ -119,13 +119,7 @@ fn keep(
 pub fn end_pending(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Vec<Challenge>> {
     let mut ended = Vec::new();
     for pending in store::challenge::pending_of_device(&mut s.rows, id)? {
-        let state = match pending.is_open(s.now) {
-            true => State::Failed {
-                at: s.now,
-                approval: None,
-            },
-            false => State::Expired { at: s.now },
-        };
+        let state = pending.cut_short(s.now);
         ended.push(challenge::conclude(s, pending, state, "paraphed")?.record);
     }
     Ok(ended)
@@ -138,11 +132,7 @@ pub fn end_pending(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Vec<Challenge>
 pub fn resume(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Challenge> {
     let phone = own_phone(s, id)?;
     phone.require_suspended()?;
-    let figures = &s.facts.config.operators;
-    let quota = Quota {
-        per_10_min: figures.requests_per_10_min,
-        per_day: figures.requests_per_day,
-    };
+    let quota = Quota::of_the_daemon(s);
     require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
     raise_own(
         s,

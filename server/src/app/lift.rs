@@ -38,11 +38,7 @@ pub fn lift(s: &mut Scope<'_, '_>, device_id: DeviceId, relying_party_id: Option
         None if frozen || !blocks.is_empty() => (EVERYTHING, None),
         _ => return fault::LIFT_NOTHING.broken(),
     };
-    let figures = &s.facts.config.operators;
-    let quota = Quota {
-        per_10_min: figures.requests_per_10_min,
-        per_day: figures.requests_per_day,
-    };
+    let quota = Quota::of_the_daemon(s);
     require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
     raise_own(
         s,

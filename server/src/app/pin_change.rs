@@ -34,11 +34,7 @@ pub struct Raised {
 pub fn change_pin(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Raised> {
     let phone = s.proven_phone(proven)?;
     phone.require_active()?;
-    let figures = &s.facts.config.operators;
-    let quota = Quota {
-        per_10_min: figures.requests_per_10_min,
-        per_day: figures.requests_per_day,
-    };
+    let quota = Quota::of_the_daemon(s);
     require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
     let superseded = supersede(s, &phone)?;
     let challenge = raise_own(

@@ -16,6 +16,17 @@ pub struct Quota {
     pub per_day: u32,
 }
 
+impl Quota {
+    /// What a person may get of the daemon's own: logins, lifts, PIN changes, resumptions.
+    pub fn of_the_daemon(s: &Scope<'_, '_>) -> Self {
+        let figures = &s.facts.config.operators;
+        Self {
+            per_10_min: figures.requests_per_10_min,
+            per_day: figures.requests_per_day,
+        }
+    }
+}
+
 /// Refuses one challenge too many, with the time until a place becomes free; what the person got lately otherwise.
 ///
 /// # Errors

@@ -8,7 +8,6 @@ use paraphe_proto::ids::{CaseId, DeviceId, OperatorId, SubjectId};
 
 use super::{Scope, activation, challenge};
 use crate::domain::case::State as CaseState;
-use crate::domain::challenge::State;
 use crate::domain::ended::{DeviceEnd, Ended, Event};
 use crate::domain::fault::{Fault, Result};
 use crate::domain::operator::Credential;
@@ -255,12 +254,9 @@ pub fn void_activations(s: &mut Scope<'_, '_>) -> Result<u64> {
 /// Those of the store.
 pub fn void_challenges(s: &mut Scope<'_, '_>) -> Result<u64> {
     let pending = store::challenge::pending(&mut s.rows, STEP)?;
-    let (count, at) = (pending.len() as u64, s.now);
+    let count = pending.len() as u64;
     for found in pending {
-        let state = match found.is_open(at) {
-            true => State::Failed { at, approval: None },
-            false => State::Expired { at },
-        };
+        let state = found.cut_short(s.now);
         challenge::conclude(s, found, state, ACTOR)?;
     }
     Ok(count)

@@ -34,11 +34,7 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
     let Some(phone) = phone.filter(|_| !operator.disabled) else {
         return fault::UNAUTHENTICATED.broken();
     };
-    let figures = &s.facts.config.operators;
-    let quota = Quota {
-        per_10_min: figures.requests_per_10_min,
-        per_day: figures.requests_per_day,
-    };
+    let quota = Quota::of_the_daemon(s);
     require_quota(s, phone.subject_id, DAEMON, quota, fault::LOGIN_EXHAUSTED)?;
     raise_own(
         s,
@@ -48,7 +44,7 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
             subject_id: phone.subject_id,
             device_id: phone.id,
             parameters: vec![("operator", &operator.name), ("terminal", &terminal.label)],
-            lifetime_s: Some(i64::from(figures.login_lifetime_s)),
+            lifetime_s: Some(i64::from(s.facts.config.operators.login_lifetime_s)),
             purpose: Purpose::Login {
                 operator_id: operator.id,
                 terminal: terminal.thumbprint.clone(),

@@ -178,6 +178,17 @@ impl Challenge {
         matches!(self.state, State::Pending) && now < self.expires_at
     }
 
+    /// The final state of one that nobody can answer any more.
+    pub fn cut_short(&self, now: Timestamp) -> State {
+        match self.is_open(now) {
+            true => State::Failed {
+                at: now,
+                approval: None,
+            },
+            false => State::Expired { at: now },
+        }
+    }
+
     /// # Errors
     /// The code of the final state it has reached, or `challenge.expired`.
     pub fn require_open(&self, now: Timestamp) -> Result<()> {

@@ -170,10 +170,7 @@ impl Companion for CompanionService {
         };
         let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::finish(s, id, &stated);
         let finished = self.0.write("finish_activation", now, verb).await?;
-        finished
-            .ended
-            .into_iter()
-            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        self.0.wake_all(finished.ended);
         Ok(Response::new(v1::FinishActivationResponse {
             sas_nonce: finished.sas_nonce.to_vec(),
             confirmation_required: finished.confirmation_required,

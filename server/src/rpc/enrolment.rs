@@ -100,10 +100,7 @@ impl Enrolment for EnrolmentService {
             .await?;
         let response = encode::issued(issued, Some(&asked.challenge));
         self.0.wake(&Arc::new(asked.challenge));
-        asked
-            .superseded
-            .into_iter()
-            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        self.0.wake_all(asked.superseded);
         Ok(Response::new(response))
     }
 
@@ -134,9 +131,7 @@ impl Enrolment for EnrolmentService {
             .operate("confirm_activation", actor, wire.activation_id, now, verb)
             .await?;
         let reply = encode::activation(&view);
-        view.ended
-            .into_iter()
-            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        self.0.wake_all(view.ended);
         match view.refused {
             Some(fault) => Err(fault.into()),
             None => Ok(Response::new(reply)),
@@ -156,10 +151,7 @@ impl Enrolment for EnrolmentService {
         let verb = move |s: &mut crate::app::Scope<'_, '_>| life::suspend_by_code(s, &by, &identity, &code);
         let moved = self.0.operate("suspend_device", actor, target, now, verb).await?;
         let state = encode::device_state_name(moved.state);
-        moved
-            .ended
-            .into_iter()
-            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        self.0.wake_all(moved.ended);
         Ok(Response::new(state))
     }
 
@@ -176,10 +168,7 @@ impl Enrolment for EnrolmentService {
         let verb = move |s: &mut crate::app::Scope<'_, '_>| life::revoke(s, &by, &identity, &reason);
         let moved = self.0.operate("revoke_device", actor, target, now, verb).await?;
         let revoked = u32::try_from(moved.len()).unwrap_or(u32::MAX);
-        moved
-            .into_iter()
-            .flat_map(|moved| moved.ended)
-            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        self.0.wake_all(moved.into_iter().flat_map(|moved| moved.ended));
         Ok(Response::new(v1::RevokeDeviceResponse { revoked }))
     }
 

@@ -152,4 +152,11 @@ impl Shared {
         self.phones.wake(&challenge.device_id, challenge);
         self.backends.wake(&challenge.relying_party_id, challenge);
     }
+
+    /// The same of several that ended with something else.
+    pub fn wake_all(&self, ended: impl IntoIterator<Item = Challenge>) {
+        ended
+            .into_iter()
+            .for_each(|challenge| self.wake(&Arc::new(challenge)));
+    }
 }

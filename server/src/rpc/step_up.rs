@@ -84,10 +84,7 @@ impl StepUp for StepUpService {
         if requested.fresh {
             self.0.wake(&challenge);
         }
-        requested
-            .superseded
-            .into_iter()
-            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        self.0.wake_all(requested.superseded);
         Ok(Response::new(RequestResponse {
             challenge_id: challenge.id.to_string(),
             match_code: challenge.match_code.clone().unwrap_or_default(),

@@ -54,10 +54,7 @@ impl CompanionService {
         let id = self.by_nonce::<B>(request, method, now).await?.phone.device_id;
         let moved = self.settled(name, id, now, move |s| verb(s, id)).await?;
         let state = encode::device_state(moved.state).into();
-        moved
-            .ended
-            .into_iter()
-            .for_each(|ended| self.0.wake(&Arc::new(ended)));
+        self.0.wake_all(moved.ended);
         Ok(Response::new(v1::MovedResponse { state }))
     }
 
