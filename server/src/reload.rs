@@ -7,21 +7,18 @@
 use std::sync::Arc;
 
 use paraphe_proto::time::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{Daemon, Scope, key_sets};
 use crate::domain::fault::Fault;
+use crate::edge::Signals;
 use crate::keys::{IssuerKeys, Ring};
 use crate::open::StartError;
 use crate::rpc::Shared;
 
 /// Reads the issuer keys again at every SIGHUP.
-pub async fn on_hangup(shared: Arc<Shared>) {
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => return tracing::error!(%error, "no handler for SIGHUP could be installed"),
-    };
-    while hangups.recv().await.is_some() {
+pub async fn on_hangup(shared: Arc<Shared>, mut hangups: Signals) {
+    loop {
+        hangups.next().await;
         if shared.daemon.facts.keys.on_token() {
             tracing::info!("the issuer keys are on a token and stay as they are");
             continue;

@@ -11,6 +11,7 @@ use paraphe_proto::v1::companion_server::CompanionServer;
 use paraphe_proto::v1::enrolment_server::EnrolmentServer;
 use paraphe_proto::v1::session_server::SessionServer;
 use paraphe_proto::v1::step_up_server::StepUpServer;
+use tokio::signal::unix::SignalKind;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::service::{LayerExt, Routes};
@@ -18,7 +19,7 @@ use tonic::service::{LayerExt, Routes};
 use crate::app::{Daemon, archive, expiry};
 use crate::config::{AttestationPolicy, Config};
 use crate::domain::fault::Fault;
-use crate::edge::{self, PeerInfo};
+use crate::edge::{self, PeerInfo, Signals};
 use crate::http::{self, Jwks};
 use crate::open::{self, StartError};
 use crate::reload;
@@ -55,14 +56,18 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
         stopping,
     });
     let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
-    let reloading = tokio::spawn(reload::on_hangup(Arc::clone(&shared)));
+    let reloading = tokio::spawn(reload::on_hangup(
+        Arc::clone(&shared),
+        Signals::of(SignalKind::hangup()),
+    ));
     let resealing = tokio::spawn(background::reseal(Arc::clone(&shared)));
     let facts = Arc::clone(&shared.daemon.facts);
     let known = Arc::clone(&shared);
     let recognise: edge::Recognise =
         Arc::new(move |headers, _: &PeerInfo| known.credentials.recognise(headers));
+    let stopped = edge::shutdown_signal();
     let shutdown = async move {
-        edge::shutdown_signal().await;
+        stopped.await;
         tracing::info!("stopping: open watches end, requests in progress are answered");
         stop.send_replace(true);
     };

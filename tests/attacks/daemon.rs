@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::hygiene::Secrets;
@@ -169,17 +170,19 @@ impl Daemon {
 
     /// SIGTERM; the exit code.
     pub fn stop(&mut self) -> i32 {
+        self.signal(Signal::TERM);
         let mut child = self.child.take().unwrap();
-        let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
-        assert!(killed.success());
         child.wait().unwrap().code().unwrap_or(-1)
     }
 
     /// SIGHUP.
     pub fn hang_up(&self) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
-        assert!(sent.success());
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(self.child.as_ref().unwrap());
+        kill_process(id, signal).unwrap();
     }
 
     /// SIGKILL.

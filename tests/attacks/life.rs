@@ -31,6 +31,18 @@ async fn a_phone_in_quarantine_gets_no_requests_until_it_ends() {
     );
 }
 
+#[test]
+fn a_signal_in_the_moment_in_which_it_listens_is_heeded() {
+    let (mut daemon, _) = crate::daemon::Daemon::prepared(crate::daemon::DEMONSTRATION);
+    for round in 0..12 {
+        daemon.start();
+        if round % 2 == 0 {
+            daemon.hang_up();
+        }
+        assert_eq!(daemon.stop(), 0, "round {round}: it ended undrained");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_watches_as_unavailable_and_the_cursor_misses_nothing() {
     let mut world = World::new().await;

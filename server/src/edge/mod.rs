@@ -22,7 +22,7 @@ mod tests;
 pub use admission::{CallerKey, Recognise, recognise_nobody};
 pub use peer::PeerInfo;
 pub use serve::{ServeError, serve};
-pub use signal::shutdown_signal;
+pub use signal::{Signals, shutdown_signal};
 pub use tls::TlsError;
 
 /// A request as the layers see it.

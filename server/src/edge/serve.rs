@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +19,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::util::{Identity, Stack};
 
+use super::Signals;
 use super::admission::{AdmissionLayer, Recognise};
 use super::deadline::DeadlineLayer;
 use super::listener::Incoming;
@@ -92,7 +93,7 @@ pub async fn serve(
     let tls = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&certificate))?));
     let (listener, address) = bind(config.listen).await?;
     let mut reloading = JoinSet::new();
-    reloading.spawn(reload_on_hangup(certificate));
+    reloading.spawn(reload_on_hangup(certificate, Signals::of(SignalKind::hangup())));
     let (close, closing) = watch::channel(false);
     let incoming = Incoming::start(listener, tls, &config.limits, closing);
     on_listening(address);
@@ -154,12 +155,9 @@ fn server(config: &Config, recognise: Recognise) -> Server<Layers> {
 }
 
 /// Reads the certificate files again at every SIGHUP.
-async fn reload_on_hangup(certificate: Arc<Certificate>) {
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => return tracing::error!(%error, "no handler for SIGHUP could be installed"),
-    };
-    while hangups.recv().await.is_some() {
+async fn reload_on_hangup(certificate: Arc<Certificate>, mut hangups: Signals) {
+    loop {
+        hangups.next().await;
         match certificate.reload() {
             Ok(()) => tracing::info!("the TLS certificate was read again"),
             Err(error) => {

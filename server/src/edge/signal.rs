@@ -1,27 +1,46 @@
-//! The signals that end the daemon. `main` hands [`shutdown_signal`] to [`super::serve`].
+//! The signals that the daemon heeds. `start` hands [`shutdown_signal`] to [`super::serve`].
+//!
+//! Invariant: a handler is there from the call on, not from the first poll: a signal that arrives while the daemon says that it listens
+//! would end it undrained otherwise.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Resolves at the first SIGTERM or SIGINT. A second one then has no effect: the drain has a limit of its own.
-///
-/// Handlers are installed when the future is first polled; one that cannot be installed is logged and not waited for.
-pub async fn shutdown_signal() {
-    let name = tokio::select! {
-        () = received(SignalKind::terminate()) => "SIGTERM",
-        () = received(SignalKind::interrupt()) => "SIGINT",
-    };
-    tracing::info!(signal = name, "stopping");
+/// One kind of signal, heeded from the moment this is made.
+pub struct Signals(Option<Signal>);
+
+impl Signals {
+    /// Installs the handler; one that cannot be installed is logged and not waited for.
+    pub fn of(kind: SignalKind) -> Self {
+        let installed = signal(kind);
+        Self(
+            installed
+                .inspect_err(
+                    |error| tracing::error!(%error, ?kind, "no handler for a signal could be installed"),
+                )
+                .ok(),
+        )
+    }
+
+    /// Resolves when the signal arrives next.
+    pub async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signals) => {
+                signals.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
 }
 
-/// Resolves when the signal arrives next.
-async fn received(kind: SignalKind) {
-    match signal(kind) {
-        Ok(mut signals) => {
-            signals.recv().await;
-        }
-        Err(error) => {
-            tracing::error!(%error, ?kind, "no handler for a signal could be installed");
-            std::future::pending::<()>().await;
-        }
+/// Resolves at the first SIGTERM or SIGINT. A second one then has no effect: the drain has a limit of its own.
+pub fn shutdown_signal() -> impl Future<Output = ()> {
+    let mut terminate = Signals::of(SignalKind::terminate());
+    let mut interrupt = Signals::of(SignalKind::interrupt());
+    async move {
+        let name = tokio::select! {
+            () = terminate.next() => "SIGTERM",
+            () = interrupt.next() => "SIGINT",
+        };
+        tracing::info!(signal = name, "stopping");
     }
 }
