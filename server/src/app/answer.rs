@@ -146,7 +146,7 @@ fn approve(
         (Purpose::Lift { relying_party_id }, _) => {
             lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
         }
-        (Purpose::Resume, _) => life::resumed(s, phone.id)?,
+        (Purpose::Resume, _) => life::resumed(s, phone)?,
         (Purpose::ChangePin, _) => pin_change::open(s, phone, &challenge)?,
         (Purpose::Enrol { activation_id, .. }, enrolment::Statement::Given(statement)) => {
             enrolment::sign(s, *activation_id, statement)?;

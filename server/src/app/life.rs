@@ -11,7 +11,7 @@ use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
 use super::{Scope, activation as activations, challenge, lift, pairwise};
 use crate::domain::challenge::{Challenge, Purpose};
-use crate::domain::device::{Before, Device, State as DeviceState};
+use crate::domain::device::{Before, Device, ProvenPhone, State as DeviceState};
 use crate::domain::fault::{self, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::level::Acr;
@@ -47,9 +47,9 @@ pub fn draw_code(s: &Scope<'_, '_>, id: &ActivationId) -> (String, [u8; 32]) {
 ///
 /// # Errors
 /// `device.*`.
-pub fn suspend_own(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Moved> {
-    let phone = own_phone(s, id)?;
-    suspend(s, phone, &id.to_string(), "own_phone")
+pub fn suspend_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
+    let phone = s.proven_phone(proven)?;
+    suspend(s, phone, &proven.device_id.to_string(), "own_phone")
 }
 
 /// `Enrolment.SuspendDevice`: the person has told their suspension code.
@@ -129,8 +129,8 @@ pub fn end_pending(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Vec<Challenge>
 ///
 /// # Errors
 /// `device.not_suspended`, `device.locked`, `device.expired`, `request.too_many`.
-pub fn resume(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Challenge> {
-    let phone = own_phone(s, id)?;
+pub fn resume(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Challenge> {
+    let phone = s.proven_phone(proven)?;
     phone.require_suspended()?;
     let quota = Quota::of_the_daemon(s);
     require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
@@ -140,7 +140,7 @@ pub fn resume(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Challenge> {
             relying_party_id: DAEMON,
             action: RESUME,
             subject_id: phone.subject_id,
-            device_id: id,
+            device_id: phone.id,
             parameters: Vec::new(),
             lifetime_s: None,
             purpose: Purpose::Resume,
@@ -153,24 +153,29 @@ pub fn resume(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Challenge> {
 ///
 /// # Errors
 /// `device.not_suspended`; those of the store.
-pub fn resumed(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<()> {
-    let mut phone = own_phone(s, id)?;
+pub fn resumed(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<()> {
     phone.resume()?;
-    s.save_device(&mut phone)?;
-    s.audit(&id.to_string(), "resume_device", id, "pin")
+    s.save_device(phone)?;
+    s.audit(&phone.id.to_string(), "resume_device", phone.id, "pin")
 }
 
 /// `Companion.Revoke`: the phone's holder gives it up for good.
 ///
 /// # Errors
 /// `device.*` where it has ended already.
-pub fn revoke_own(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Moved> {
-    let mut phone = own_phone(s, id)?;
+pub fn revoke_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
+    let mut phone = s.proven_phone(proven)?;
     if !phone.is_confirmed() {
         phone.require_active()?;
     }
     phone.revoke(s.now);
-    keep(s, phone, &id.to_string(), "revoke_device", "own_phone")
+    keep(
+        s,
+        phone,
+        &proven.device_id.to_string(),
+        "revoke_device",
+        "own_phone",
+    )
 }
 
 /// `Enrolment.RevokeDevice`: a supervisor ends every phone of a person, and what was handed out for another, and says why.
@@ -224,15 +229,15 @@ pub fn replacement_of(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(S
 ///
 /// # Errors
 /// `device.no_replacement`, `device.*`.
-pub fn veto(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Moved> {
-    let phone = own_phone(s, id)?;
+pub fn veto(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
+    let phone = s.proven_phone(proven)?;
     phone.require_active()?;
     let Some((mut new, _)) = replacement_of(s, &phone)? else {
         return fault::DEVICE_NO_REPLACEMENT.broken();
     };
-    tracing::warn!(device_id = %id, vetoed = %new.id, "an old phone vetoed the one that would have taken its place");
+    tracing::warn!(device_id = %phone.id, vetoed = %new.id, "an old phone vetoed the one that would have taken its place");
     new.revoke(s.now);
-    keep(s, new, &id.to_string(), "veto_replacement", "old_phone")
+    keep(s, new, &phone.id.to_string(), "veto_replacement", "old_phone")
 }
 
 /// Makes room for a new phone of a person. Without `replaces` there must be none; with it, one that counts stays until the new one's
@@ -307,12 +312,4 @@ pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challeng
     }
     old.replace(s.now);
     Ok(keep(s, old, "paraphed", "replace_device", &new.id.to_string())?.ended)
-}
-
-fn own_phone(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Stored<Device>> {
-    let Some(mut phone) = device::load(&mut s.rows, id)? else {
-        return fault::UNAUTHENTICATED.broken();
-    };
-    phone.settle(s.now, &s.facts.attempt_limits());
-    Ok(phone)
 }

@@ -1,14 +1,15 @@
 //! `Companion.Lift`: a person lifts a block or a freeze by an approval with PIN; support never can (protocol.md section 6).
 
-use paraphe_proto::ids::{DeviceId, SubjectId};
+use paraphe_proto::ids::SubjectId;
 
 use super::Scope;
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
 use crate::domain::challenge::{Challenge, Purpose};
+use crate::domain::device::ProvenPhone;
 use crate::domain::fault::{self, Result};
 use crate::domain::relying_party::DAEMON;
-use crate::store::{device, relying_party, subject};
+use crate::store::{relying_party, subject};
 
 /// Actions of the built-in catalogue.
 const ONE: &str = "paraphe.lift";
@@ -18,11 +19,12 @@ const EVERYTHING: &str = "paraphe.lift_everything";
 ///
 /// # Errors
 /// `lift.nothing`, `device.not_active`, `request.too_many`.
-pub fn lift(s: &mut Scope<'_, '_>, device_id: DeviceId, relying_party_id: Option<&str>) -> Result<Challenge> {
-    let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
-        return fault::UNAUTHENTICATED.broken();
-    };
-    phone.settle(s.now, &s.facts.attempt_limits());
+pub fn lift(
+    s: &mut Scope<'_, '_>,
+    proven: &ProvenPhone,
+    relying_party_id: Option<&str>,
+) -> Result<Challenge> {
+    let phone = s.proven_phone(proven)?;
     phone.require_active()?;
     let blocks = subject::blocks(&mut s.rows, phone.subject_id)?;
     let frozen =
@@ -46,7 +48,7 @@ pub fn lift(s: &mut Scope<'_, '_>, device_id: DeviceId, relying_party_id: Option
             relying_party_id: DAEMON,
             action,
             subject_id: phone.subject_id,
-            device_id,
+            device_id: phone.id,
             parameters: name.iter().map(|name| ("what", name.as_str())).collect(),
             lifetime_s: None,
             purpose: Purpose::Lift {

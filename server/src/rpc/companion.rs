@@ -281,10 +281,10 @@ impl Companion for CompanionService {
         let proven = self
             .by_nonce::<v1::LiftBody>(request, method!("Lift"), now)
             .await?;
+        let device_id = proven.phone.device_id;
         let party = Some(proven.body.relying_party_id).filter(|id| !id.is_empty());
-        let verb =
-            move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, proven.phone.device_id, party.as_deref());
-        let raised = self.0.write("lift", now, verb).await?;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, &proven.phone, party.as_deref());
+        let raised = self.settled("lift", device_id, now, verb).await?;
         let challenge_id = raised.id.to_string();
         self.0.wake(&Arc::new(raised));
         Ok(Response::new(v1::LiftResponse { challenge_id }))

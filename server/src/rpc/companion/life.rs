@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::CompanionService;
 use crate::app::{Scope, history, life};
+use crate::domain::device::ProvenPhone;
 use crate::domain::fault;
 use crate::rpc::encode;
 
@@ -48,11 +49,13 @@ impl CompanionService {
         &self,
         request: Request<SignedRequest>,
         (name, method): (&'static str, &'static str),
-        verb: fn(&mut Scope<'_, '_>, paraphe_proto::ids::DeviceId) -> fault::Result<life::Moved>,
+        verb: fn(&mut Scope<'_, '_>, &ProvenPhone) -> fault::Result<life::Moved>,
     ) -> Result<Response<v1::MovedResponse>, Status> {
         let now = self.0.now()?;
-        let id = self.by_nonce::<B>(request, method, now).await?.phone.device_id;
-        let moved = self.settled(name, id, now, move |s| verb(s, id)).await?;
+        let phone = self.by_nonce::<B>(request, method, now).await?.phone;
+        let moved = self
+            .settled(name, phone.device_id, now, move |s| verb(s, &phone))
+            .await?;
         let state = encode::device_state(moved.state).into();
         self.0.wake_all(moved.ended);
         Ok(Response::new(v1::MovedResponse { state }))
@@ -64,13 +67,9 @@ impl CompanionService {
         method: &'static str,
     ) -> Result<Response<v1::ResumeResponse>, Status> {
         let now = self.0.now()?;
-        let id = self
-            .by_nonce::<v1::ResumeBody>(request, method, now)
-            .await?
-            .phone
-            .device_id;
+        let phone = self.by_nonce::<v1::ResumeBody>(request, method, now).await?.phone;
         let raised = self
-            .settled("resume", id, now, move |s| life::resume(s, id))
+            .settled("resume", phone.device_id, now, move |s| life::resume(s, &phone))
             .await?;
         let challenge_id = raised.id.to_string();
         self.0.wake(&Arc::new(raised));
