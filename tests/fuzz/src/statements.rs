@@ -24,7 +24,7 @@ pub fn key() -> &'static SoftwareKey {
 /// First byte: the type. Second byte: text or payload.
 pub fn run(data: &[u8]) {
     let [tag, mode, rest @ ..] = data else { return };
-    match tag % 12 {
+    match tag % 14 {
         0 => one::<s::Challenge>(*mode, rest),
         1 => one::<s::Proof>(*mode, rest),
         2 => one::<s::Approval>(*mode, rest),
@@ -36,6 +36,8 @@ pub fn run(data: &[u8]) {
         8 => one::<s::Evaluation>(*mode, rest),
         9 => one::<s::KeySet>(*mode, rest),
         10 => one::<s::Assertion>(*mode, rest),
+        11 => one::<s::PinChange>(*mode, rest),
+        12 => one::<s::Proofing>(*mode, rest),
         _ => tokens(rest),
     }
 }

@@ -1,17 +1,16 @@
 //! Writes the seeds of every target into corpus/: real values, one a file. `tests/fuzz/run` calls it where a corpus is missing.
 
+mod statements;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use paraphe_fuzz::ISS;
 use paraphe_fuzz::statements::key;
 use paraphe_proto::activation::{ActivationSecret, ActivationUri};
-use paraphe_proto::encoding::{B64, base64url};
-use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
-use paraphe_proto::jws::{self, Statement};
+use paraphe_proto::encoding::base64url;
+use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::keys::Signer;
-use paraphe_proto::statements as s;
-use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1;
 use prost::Message;
 
@@ -29,7 +28,7 @@ fn main() {
     mrz(&folder.join("mrz"));
     activation(&folder.join("activation"));
     deployed(&folder);
-    statements(&folder.join("statements"));
+    statements::write(&folder.join("statements"));
     messages(&folder.join("messages"));
 }
 
@@ -60,98 +59,6 @@ fn deployed(folder: &Path) {
         let text = fs::read(deploy.join(file)).expect("deploy/ is there");
         write(&folder.join(target), file, &text);
     }
-}
-
-/// The tags are those of `statements::run`.
-fn statements(folder: &Path) {
-    let (iss, device_id, epoch) = (ISS.to_owned(), DeviceId::from_bytes([1; 16]), 1);
-    let (challenge_id, now) = (
-        ChallengeId::from_bytes([2; 16]),
-        Timestamp::from_secs(1_790_000_000),
-    );
-    let activation_id = ActivationId::from_bytes([3; 16]);
-    let proof = s::Proof {
-        iss: iss.clone(),
-        method: "/paraphe.v1.Companion/Unlock".into(),
-        device_id,
-        epoch,
-        body_sha256: B64([5; 32]),
-        freshness: s::Freshness::Challenge(challenge_id),
-        seen_evaluation: 7,
-        seen_restore_epoch: 0,
-    };
-    statement(folder, 1, &proof);
-    let approval = s::Approval {
-        iss: iss.clone(),
-        challenge_sha256: B64([6; 32]),
-        decision: s::ApprovalDecision::Approve,
-        match_code: "482913".into(),
-        device_id,
-        epoch,
-        evaluation: 8,
-        element_sha256: B64([7; 32]),
-    };
-    statement(folder, 2, &approval);
-    let refusal = s::Refusal {
-        iss: iss.clone(),
-        challenge_sha256: B64([6; 32]),
-        decision: s::RefusalDecision::NotMe,
-        device_id,
-        epoch,
-    };
-    statement(folder, 3, &refusal);
-    let offer = s::Offer {
-        iss,
-        activation_id,
-        device_id,
-        nonce: B64([8; 32]),
-        pin_policy: paraphe_proto::pin::PinPolicy::default(),
-        sas_commitment: B64([9; 32]),
-        keyset_version: 1,
-        iat: now,
-        exp: now.plus_s(600),
-    };
-    statement(folder, 5, &offer);
-    let challenge = s::Challenge {
-        iss: ISS.into(),
-        challenge_id,
-        device_handle: B64([10; 32]),
-        relying_party: s::RelyingParty {
-            id: "course-market".parse().expect("an id"),
-            name: "Course Market".into(),
-        },
-        action: "course.buy".into(),
-        display: s::Display {
-            locale: "fr".into(),
-            title: "Acheter une formation".into(),
-            rows: vec![s::DisplayRow {
-                label: "Prix".into(),
-                value: "1 499,00 EUR".into(),
-            }],
-        },
-        match_rule: s::MatchRule {
-            mode: s::MatchMode::EnterCode,
-            digits: 6,
-        },
-        enrolment: None,
-        nonce: B64([4; 32]),
-        iat: now,
-        exp: now.plus_s(300),
-    };
-    statement(folder, 0, &challenge);
-}
-
-/// The signed text, and its payload alone.
-fn statement<S: Statement>(folder: &Path, tag: u8, claims: &S) {
-    let signed = jws::sign(claims, key()).expect("it is signed");
-    let text = [&[tag, 0], signed.compact().as_bytes()].concat();
-    write(folder, &format!("{tag:02}-text"), &text);
-    let payload = serde_json::to_vec(claims).expect("claims are JSON");
-    write(
-        folder,
-        &format!("{tag:02}-payload"),
-        &[&[tag, 1], payload.as_slice()].concat(),
-    );
 }
 
 /// The tags are those of `messages::run`.
