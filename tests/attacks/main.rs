@@ -46,6 +46,7 @@ mod master_key;
 #[path = "../models/mod.rs"]
 mod models;
 mod parallel;
+mod phone_history;
 mod pin;
 mod privacy;
 mod put_back;

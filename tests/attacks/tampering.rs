@@ -1,7 +1,7 @@
 //! Row: stolen database, written to: a flipped byte, another row or an older row in its place is refused or noticed. In every table.
 
 use paraphe_companion::protocol::method;
-use paraphe_proto::v1::{self, DeviceBody};
+use paraphe_proto::v1::{self, DeviceBody, DeviceEventsBody};
 use rusqlite::{Connection, params};
 
 use crate::hand::{Asked, OPEN, ask, guess};
@@ -119,6 +119,14 @@ impl Scene {
                     .unwrap();
                 world.server.client().device(request).await.map(drop)
             }
+            "device_event" => {
+                let prover = self.person.phone.prover().unwrap();
+                let request = prover
+                    .prove_fresh(&world.server, method::DEVICE_EVENTS, &DeviceEventsBody::default())
+                    .await
+                    .unwrap();
+                world.server.client().device_events(request).await.map(drop)
+            }
             "relying_party" | "challenge" => {
                 let get = v1::GetRequest {
                     challenge_id: self.asked.reply.challenge_id.clone(),
@@ -161,7 +169,7 @@ fn sealed_tables(world: &World) -> Vec<String> {
 async fn a_flipped_bit_in_any_sealed_table_is_refused_as_tampered() {
     let mut scene = Scene::set().await;
     let tables = sealed_tables(&scene.world);
-    assert_eq!(tables.len(), 12, "{tables:?}");
+    assert_eq!(tables.len(), 13, "{tables:?}");
     for table in tables {
         assert_eq!(scene.read(&table).await, "", "{table} reads well before");
         assert_eq!(scene.world.daemon.stop(), 0);

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod bootstrap;
 pub mod case;
 pub mod challenge;
+pub mod device_event;
 pub mod enrolment;
 pub mod evidence;
 pub mod expiry;

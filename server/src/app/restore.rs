@@ -8,6 +8,7 @@ use paraphe_proto::ids::{CaseId, DeviceId, OperatorId, SubjectId};
 
 use super::{Scope, activation, challenge};
 use crate::domain::case::State as CaseState;
+use crate::domain::device::Cause;
 use crate::domain::ended::{DeviceEnd, Ended, Event};
 use crate::domain::fault::{Fault, Result};
 use crate::domain::operator::Credential;
@@ -112,7 +113,7 @@ fn end_device(s: &mut Scope<'_, '_>, id: DeviceId, end: Option<DeviceEnd>, pin_e
     };
     let changed = phone.end_again(end, pin_epoch, now);
     if changed {
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::daemon("restore"))?;
     }
     Ok(changed)
 }
@@ -230,7 +231,7 @@ pub fn cut(s: &mut Scope<'_, '_>, after: Option<DeviceId>, suspend: bool) -> Res
             }
             true => done.cut += 1,
         }
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::daemon("restore"))?;
     }
     Ok(done)
 }

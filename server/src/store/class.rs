@@ -11,7 +11,7 @@ use super::record::{Record, Rows, StoreError, key_text};
 use crate::domain::activation::Activation;
 use crate::domain::case::Case;
 use crate::domain::challenge::Challenge;
-use crate::domain::device::Device;
+use crate::domain::device::{Device, DeviceEvent};
 use crate::domain::operator::{Operator, Session, Terminal};
 use crate::domain::relying_party::RelyingParty;
 use crate::domain::subject::{Block, Pairwise, Subject};
@@ -30,6 +30,7 @@ pub const CLASSES: &[Class] = &[
     class::<Case>(),
     class::<Activation>(),
     class::<Device>(),
+    class::<DeviceEvent>(),
     class::<RelyingParty>(),
     class::<Pairwise>(),
     class::<Block>(),

@@ -8,6 +8,7 @@ pub mod challenge;
 pub mod class;
 pub mod db;
 pub mod device;
+pub mod device_event;
 pub mod journal;
 pub mod meta;
 pub mod migrations;
