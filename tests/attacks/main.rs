@@ -40,6 +40,7 @@ mod hygiene;
 mod interop;
 mod key_sets;
 mod kill_points;
+mod last_try;
 mod life;
 mod load;
 mod master_key;
