@@ -63,6 +63,7 @@ mod statements;
 mod step_up;
 mod supply;
 mod suspension;
+mod suspension_limit;
 mod tampering;
 mod theft;
 mod token;

@@ -5,7 +5,6 @@
 
 use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
-use subtle::ConstantTimeEq;
 
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
@@ -52,46 +51,16 @@ pub fn suspend_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved>
     suspend(s, phone, &proven.device_id.to_string(), Cause::asked())
 }
 
-/// `Enrolment.SuspendDevice`: the person has told their suspension code.
+/// Stops a phone for somebody.
 ///
 /// # Errors
-/// `suspension.refused`, alike for an unknown person, one without a phone, and a wrong code.
-pub fn suspend_by_code(
+/// `device.*`.
+pub(super) fn suspend(
     s: &mut Scope<'_, '_>,
+    mut phone: Stored<Device>,
     actor: &str,
-    identity: &PivotIdentity,
-    code: &str,
+    by: Cause,
 ) -> Result<Moved> {
-    let limits = s.facts.attempt_limits();
-    for person in pairwise::namesakes(s, identity)? {
-        for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
-            phone.settle(s.now, &limits);
-            if phone.is_confirmed() && has_code(s, &phone, code) {
-                return match phone.state {
-                    DeviceState::Suspended { .. } => {
-                        s.audit(actor, "suspend_device", phone.id, "suspended_already")?;
-                        Ok(Moved {
-                            state: phone.state,
-                            ended: Vec::new(),
-                        })
-                    }
-                    _ => suspend(s, phone, actor, Cause::new(Who::Person, "suspension_code")),
-                };
-            }
-        }
-    }
-    fault::SUSPENSION_REFUSED.broken()
-}
-
-fn has_code(s: &Scope<'_, '_>, phone: &Device, digits: &str) -> bool {
-    let (Some(known), Some(id)) = (&phone.suspension, &phone.activation_id) else {
-        return false;
-    };
-    let given = s.facts.keys.suspension_hash(id, digits);
-    known.0.ct_eq(&given).into()
-}
-
-fn suspend(s: &mut Scope<'_, '_>, mut phone: Stored<Device>, actor: &str, by: Cause) -> Result<Moved> {
     phone.suspend(s.now)?;
     keep(s, phone, actor, "suspend_device", &by)
 }

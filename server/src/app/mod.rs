@@ -28,6 +28,7 @@ pub mod reseal;
 pub mod restore;
 pub mod scope;
 pub mod session;
+pub mod suspension;
 pub mod unlock;
 
 pub use scope::{Daemon, Facts, Scope};

@@ -15,6 +15,7 @@ use crate::domain::device::{Device, DeviceEvent};
 use crate::domain::operator::{Operator, Session, Terminal};
 use crate::domain::relying_party::RelyingParty;
 use crate::domain::subject::{Block, Pairwise, Subject};
+use crate::domain::suspension::WrongCodes;
 
 /// One table of sealed rows.
 pub struct Class {
@@ -39,6 +40,7 @@ pub const CLASSES: &[Class] = &[
     class::<Operator>(),
     class::<Terminal>(),
     class::<Session>(),
+    class::<WrongCodes>(),
     class::<Entry>(),
 ];
 

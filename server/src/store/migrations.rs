@@ -47,6 +47,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "device_events",
         sql: include_str!("migrations/0006_device_events.sql"),
     },
+    Migration {
+        version: 7,
+        name: "suspension_limit",
+        sql: include_str!("migrations/0007_suspension_limit.sql"),
+    },
 ];
 
 /// The steps after version `found`.

@@ -18,3 +18,4 @@ pub mod record;
 pub mod relying_party;
 pub mod seal;
 pub mod subject;
+pub mod suspension;
