@@ -9,7 +9,7 @@ use crate::world::{Person, World};
 
 /// Four wrong PINs with the waits between them: one attempt is left, and may be made at once.
 async fn four_wrong(world: &mut World, person: &Person) {
-    for (n, wait) in [0, 0, 61, 901].into_iter().enumerate() {
+    for (n, wait) in [61, 61, 61, 901].into_iter().enumerate() {
         let asked = ask(world, person).await;
         guess(world, person, asked.id(), &format!("10000{n}"))
             .await
