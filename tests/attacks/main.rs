@@ -31,6 +31,7 @@ mod countdown;
 #[path = "../crash/mod.rs"]
 mod crash;
 mod document;
+mod emergency;
 mod ended;
 mod enrolment;
 mod fields;
