@@ -1,9 +1,9 @@
-//! Who asked, for what, and what was answered: 13 months back.
+//! Who asked, for what, and what was answered; and what happened to the person's phones: 13 months back.
 //!
 //! Called by the app for its history page. Invariant: like the device's state it is shown and never acted on; what counts
 //! as proof are the statements of a [`Receipt`](crate::Receipt). The protocol: section 6.
 
-use paraphe_proto::v1::{HistoryBody, HistoryEntry};
+use paraphe_proto::v1::{DeviceEvent, DeviceEventsBody, HistoryBody, HistoryEntry};
 
 use crate::connect::{Server, with_deadline};
 use crate::error::Error;
@@ -15,6 +15,15 @@ use crate::request::method;
 pub struct HistoryPage {
     /// The entries.
     pub entries: Vec<HistoryEntry>,
+    /// What to ask the next, older page with; `None` on the last one.
+    pub next: Option<String>,
+}
+
+/// One page of what happened to the person's phones, newest first.
+#[derive(Clone, Debug)]
+pub struct DeviceEventsPage {
+    /// The events.
+    pub events: Vec<DeviceEvent>,
     /// What to ask the next, older page with; `None` on the last one.
     pub next: Option<String>,
 }
@@ -47,6 +56,35 @@ impl Phone {
             .into_inner();
         Ok(HistoryPage {
             entries: reply.entries,
+            next: Some(reply.next_page_token).filter(|token| !token.is_empty()),
+        })
+    }
+    /// One page of what happened to the person's phones: who did it and why. `page` and `page_size` as in [`Phone::history`].
+    ///
+    /// # Errors
+    /// What the daemon refuses, or [`Error::Unreachable`].
+    pub async fn device_events(
+        &self,
+        server: &Server,
+        page: Option<&str>,
+        page_size: u32,
+    ) -> Result<DeviceEventsPage, Error> {
+        let body = DeviceEventsBody {
+            page_token: page.unwrap_or_default().to_owned(),
+            page_size,
+        };
+        let request = self
+            .ready(server)
+            .await?
+            .prove_fresh(server, method::DEVICE_EVENTS, &body)
+            .await?;
+        let reply = server
+            .client()
+            .device_events(with_deadline(request))
+            .await?
+            .into_inner();
+        Ok(DeviceEventsPage {
+            events: reply.events,
             next: Some(reply.next_page_token).filter(|token| !token.is_empty()),
         })
     }

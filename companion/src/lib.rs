@@ -97,7 +97,7 @@ pub use connect::{Address, Server};
 pub use device::{Attestation, Blocked, Device, DeviceState};
 pub use epoch::Settled;
 pub use error::{Advice, Error};
-pub use history::HistoryPage;
+pub use history::{DeviceEventsPage, HistoryPage};
 pub use invitation::Invitation;
 pub use keystore::{KeyStore, KeyStoreError, PossessionKey};
 pub use outcome::{FinalState, Receipt};

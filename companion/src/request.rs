@@ -49,6 +49,8 @@ pub mod method {
     pub const VETO: &str = "/paraphe.v1.Companion/Veto";
     /// What was asked and answered.
     pub const HISTORY: &str = "/paraphe.v1.Companion/History";
+    /// What happened to the person's phones.
+    pub const DEVICE_EVENTS: &str = "/paraphe.v1.Companion/DeviceEvents";
 
     /// Asks for a PIN change.
     pub const CHANGE_PIN: &str = "/paraphe.v1.Companion/ChangePin";
@@ -58,7 +60,7 @@ pub mod method {
     pub const FINISH_PIN_CHANGE: &str = "/paraphe.v1.Companion/FinishPinChange";
 
     #[cfg(test)]
-    pub(crate) const ALL: [&str; 17] = [
+    pub(crate) const ALL: [&str; 18] = [
         EVALUATE_ACTIVATION,
         FINISH_ACTIVATION,
         DEVICE,
@@ -73,6 +75,7 @@ pub mod method {
         REVOKE,
         VETO,
         HISTORY,
+        DEVICE_EVENTS,
         CHANGE_PIN,
         EVALUATE_PIN_CHANGE,
         FINISH_PIN_CHANGE,

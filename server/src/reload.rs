@@ -9,11 +9,15 @@ use std::sync::Arc;
 use paraphe_proto::time::Timestamp;
 
 use crate::app::{Daemon, Scope, key_sets};
+use crate::domain::challenge::Challenge;
 use crate::domain::fault::Fault;
 use crate::edge::Signals;
 use crate::keys::{IssuerKeys, Ring};
 use crate::open::StartError;
 use crate::rpc::Shared;
+
+/// Challenges that one transaction ends.
+const STEP: usize = 200;
 
 /// Reads the issuer keys again at every SIGHUP.
 pub async fn on_hangup(shared: Arc<Shared>, mut hangups: Signals) {
@@ -41,23 +45,53 @@ async fn issuer_keys(shared: &Shared) -> Result<u64, StartError> {
     };
     let read = tokio::task::spawn_blocking(read).await;
     let ring = read.map_err(Fault::internal)??;
-    publish(daemon, &ring, shared.clock.now()?).await?;
+    let emergency = publish(daemon, &ring, shared.clock.now()?).await?;
     let version = ring.version();
-    daemon.facts.keys.follow(ring);
+    daemon.facts.keys.follow(Arc::clone(&ring));
+    if emergency {
+        shared.wake_all(end_orphans(daemon, &ring, shared.clock.now()?).await?);
+    }
     Ok(version)
 }
 
-/// Publishes the key sets of `ring` that the database lacks.
+/// After an emergency: what the old keys signed is shown by no phone any more, and ends. Nothing is signed by them from here on.
+///
+/// # Errors
+/// Those of the store.
+pub async fn end_orphans(
+    daemon: &Daemon,
+    ring: &Arc<Ring>,
+    now: Timestamp,
+) -> Result<Vec<Challenge>, StartError> {
+    let of = Arc::clone(ring);
+    let orphans = daemon
+        .read("orphans", now, move |s| key_sets::orphans(s, &of))
+        .await?;
+    let mut ended = Vec::new();
+    for step in orphans.chunks(STEP) {
+        let step = step.to_vec();
+        let verb = move |s: &mut Scope<'_, '_>| key_sets::end(s, &step);
+        ended.extend(daemon.write("end_orphans", now, verb).await?);
+    }
+    tracing::warn!(
+        ended = ended.len(),
+        "the root key replaced the issuer keys: what the old ones signed has ended"
+    );
+    Ok(ended)
+}
+
+/// Publishes the key sets of `ring` that the database lacks; whether the root key signed one of them.
 ///
 /// # Errors
 /// `keys.behind_database`, `keys.other_history`, `keys.chain`, and those of the store.
-pub async fn publish(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<(), StartError> {
+pub async fn publish(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<bool, StartError> {
     let facts = &daemon.facts;
     let known = daemon.read("key_sets", now, key_sets::known).await?;
     let publications = ring.unpublished(&known, facts.keys.root_public(), facts.issuer())?;
+    let emergency = publications.iter().any(|set| set.by_root);
     if !publications.is_empty() {
         let verb = move |s: &mut Scope<'_, '_>| key_sets::publish(s, &publications);
         daemon.write("publish_key_sets", now, verb).await?;
     }
-    Ok(())
+    Ok(emergency)
 }

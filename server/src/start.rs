@@ -41,7 +41,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     let opened = tokio::task::spawn_blocking(move || open::serving(config)).await;
     let (daemon, clock) = opened.map_err(Fault::internal)??;
-    reload::publish(&daemon, &daemon.facts.keys.ring(), clock.now()?).await?;
+    let ring = daemon.facts.keys.ring();
+    if reload::publish(&daemon, &ring, clock.now()?).await? {
+        reload::end_orphans(&daemon, &ring, clock.now()?).await?;
+    }
     background::begin(&daemon, clock.now()?).await?;
     banners(&daemon.facts.config);
     let (stop, stopping) = watch::channel(false);

@@ -28,10 +28,10 @@ async fn replacing(world: &World, case_id: &str) -> Result<v1::IssueActivationRe
 }
 
 /// Counter phones wait for an hour here.
-const QUARANTINED: &str = "[profile]\ndemonstration = true\n[step_up]\nmin_lifetime_s = 1\nrequests_per_10_min = 1000\n\
+pub const QUARANTINED: &str = "[profile]\ndemonstration = true\n[step_up]\nmin_lifetime_s = 1\nrequests_per_10_min = 1000\n\
     [channels.counter]\nquarantine_s = 3600\n[channels.letter]\nquarantine_s = 0\n";
 
-async fn replaced_in_an_hour(world: &mut World) -> (Person, Person) {
+pub async fn replaced_in_an_hour(world: &mut World) -> (Person, Person) {
     let (old, _) = enrolled(world).await;
     world.pass(3_601);
     world.sign_in_again().await;
@@ -47,7 +47,7 @@ async fn replaced_in_an_hour(world: &mut World) -> (Person, Person) {
     (old, Person { phone, name })
 }
 
-async fn until(world: &World, person: &Person, expected: DeviceState) {
+pub async fn until(world: &World, person: &Person, expected: DeviceState) {
     for _ in 0..100 {
         if state(world, person).await == expected {
             return;

@@ -9,6 +9,7 @@ use paraphe_proto::ids::DeviceId;
 use paraphe_proto::v1::{self, Role};
 use paraphe_server::app::Daemon;
 use paraphe_server::config::Config;
+use paraphe_server::domain::device::Cause;
 use paraphe_server::open;
 use paraphe_server::store::device;
 use paraphe_server::store::journal::{self, Journal, JournalError};
@@ -101,7 +102,7 @@ pub async fn revoke(world: &World, id: DeviceId) {
     let revoked = daemon.write("revoke", now, move |s| {
         let mut phone = device::load(&mut s.rows, id)?.unwrap();
         phone.revoke(s.now);
-        s.save_device(&mut phone)
+        s.save_device(&mut phone, &Cause::asked())
     });
     revoked.await.unwrap();
     daemon.close().await.unwrap();

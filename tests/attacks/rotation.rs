@@ -65,7 +65,7 @@ pub async fn follow(daemon: &Daemon, step: &[&str]) {
 }
 
 /// The `kid`s of `/.well-known/jwks.json`.
-fn jwks(daemon: &Daemon) -> Vec<String> {
+pub fn jwks(daemon: &Daemon) -> Vec<String> {
     let ca = std::fs::read(daemon.path("ca.pem")).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots

@@ -28,7 +28,7 @@ fn identity(name: &str) -> v1::PivotIdentity {
     }
 }
 
-async fn suspend(world: &World, by: &Clerk, name: &str, code: &str) -> Result<String, tonic::Status> {
+pub async fn suspend(world: &World, by: &Clerk, name: &str, code: &str) -> Result<String, tonic::Status> {
     let message = v1::SuspendDeviceRequest {
         identity: Some(identity(name)),
         suspension_code: code.to_owned(),
@@ -38,7 +38,7 @@ async fn suspend(world: &World, by: &Clerk, name: &str, code: &str) -> Result<St
     Ok(suspended.into_inner().state)
 }
 
-async fn revoke(world: &World, by: &Clerk, name: &str, reason: &str) -> Result<u32, tonic::Status> {
+pub async fn revoke(world: &World, by: &Clerk, name: &str, reason: &str) -> Result<u32, tonic::Status> {
     let message = v1::RevokeDeviceRequest {
         identity: Some(identity(name)),
         reason: reason.to_owned(),

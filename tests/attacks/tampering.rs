@@ -1,7 +1,7 @@
 //! Row: stolen database, written to: a flipped byte, another row or an older row in its place is refused or noticed. In every table.
 
 use paraphe_companion::protocol::method;
-use paraphe_proto::v1::{self, DeviceBody};
+use paraphe_proto::v1::{self, DeviceBody, DeviceEventsBody};
 use rusqlite::{Connection, params};
 
 use crate::hand::{Asked, OPEN, ask, guess};
@@ -61,14 +61,23 @@ impl Scene {
         let asked = ask(&world, &person).await;
         let subject = world.subject(&world.market, &person).await;
         let (case_id, activation_id) = (case.case_id, issued.activation_id);
-        Self {
+        let scene = Self {
             world,
             person,
             asked,
             case_id,
             activation_id,
             subject,
-        }
+        };
+        assert!(scene.wrong_code().await.is_err());
+        scene
+    }
+
+    /// A wrong suspension code of the person, told by telephone.
+    async fn wrong_code(&self) -> Result<(), tonic::Status> {
+        let (world, clerk) = (&self.world, &self.world.clerk);
+        let told = crate::suspension::suspend(world, clerk, &self.person.name, "00000-00000").await;
+        told.map(drop)
     }
 
     /// The code of the call that reads this table; empty when it is answered.
@@ -119,6 +128,14 @@ impl Scene {
                     .unwrap();
                 world.server.client().device(request).await.map(drop)
             }
+            "device_event" => {
+                let prover = self.person.phone.prover().unwrap();
+                let request = prover
+                    .prove_fresh(&world.server, method::DEVICE_EVENTS, &DeviceEventsBody::default())
+                    .await
+                    .unwrap();
+                world.server.client().device_events(request).await.map(drop)
+            }
             "relying_party" | "challenge" => {
                 let get = v1::GetRequest {
                     challenge_id: self.asked.reply.challenge_id.clone(),
@@ -141,6 +158,10 @@ impl Scene {
                     .await
                     .map(drop)
             }
+            "suspension_limit" => match self.wrong_code().await {
+                Err(refused) if code(&refused) == "suspension.refused" => Ok(()),
+                told => told,
+            },
             other => panic!("nothing here reads the table `{other}`"),
         };
         done.err().map(|status| code(&status)).unwrap_or_default()
@@ -161,7 +182,7 @@ fn sealed_tables(world: &World) -> Vec<String> {
 async fn a_flipped_bit_in_any_sealed_table_is_refused_as_tampered() {
     let mut scene = Scene::set().await;
     let tables = sealed_tables(&scene.world);
-    assert_eq!(tables.len(), 12, "{tables:?}");
+    assert_eq!(tables.len(), 14, "{tables:?}");
     for table in tables {
         assert_eq!(scene.read(&table).await, "", "{table} reads well before");
         assert_eq!(scene.world.daemon.stop(), 0);

@@ -7,10 +7,11 @@ use std::path::Path;
 use paraphe_server::domain::activation::Activation;
 use paraphe_server::domain::case::Case;
 use paraphe_server::domain::challenge::Challenge;
-use paraphe_server::domain::device::Device;
+use paraphe_server::domain::device::{Device, DeviceEvent};
 use paraphe_server::domain::operator::{Operator, Session, Terminal};
 use paraphe_server::domain::relying_party::RelyingParty;
 use paraphe_server::domain::subject::{Block, Pairwise, Subject};
+use paraphe_server::domain::suspension::WrongCodes;
 use paraphe_server::keys::read_master_key;
 use paraphe_server::store::audit::Entry;
 use paraphe_server::store::challenge;
@@ -66,6 +67,15 @@ fn look(rows: &mut Rows<'_, '_>) -> Result<(), Unsound> {
     all::<Operator>(rows)?;
     all::<Terminal>(rows)?;
     all::<Session>(rows)?;
+    all::<WrongCodes>(rows)?;
+    let mut events: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for event in all::<DeviceEvent>(rows)? {
+        let of_person = events.entry(event.subject_id.to_string()).or_default();
+        of_person.push(event.number);
+    }
+    for (subject, numbers) in events {
+        gapless(&format!("the phones of {subject}"), numbers)?;
+    }
     let entries = all::<Entry>(rows)?;
     gapless(
         "the audit trail",

@@ -1,8 +1,9 @@
 //! What putting a backup back does, declared or not (protocol.md section 4, rule 6).
 //!
-//! A declared restore takes the model's word for what `paraphed restore` has to do; each line of it is broken once in `checks`.
+//! A declared restore takes the model's word for what `paraphed restore` has to do, but for the last try, which is the daemon's own; each
+//! line of it is broken once in `checks`.
 
-use super::rows::{OLD_S, Rows, Stage};
+use super::rows::{NOW, Phone, Rows, Stage};
 use super::setting::{Broken, Setting};
 use super::world::{Journal, World};
 
@@ -40,8 +41,10 @@ fn declared(mut rows: Rows, restore_epoch: u64, journal: &Journal, setting: &Set
         counter.latest += 1;
     }
     if journal.last_try {
-        counter.failures = last;
-        counter.charged_age_s = Some(OLD_S);
+        let mut phone = rows.phone.device();
+        phone.attempts.lose_last(true);
+        phone.cut(NOW, &setting.limits);
+        rows.phone = Phone::of(&phone);
     }
     rows.phone.locked |= journal.locked;
     rows

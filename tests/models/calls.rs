@@ -134,8 +134,8 @@ impl Setting {
             world.ghost.charge(element);
         }
         let journals = !self.breaks(Broken::JournalsNothing) && !self.breaks(Broken::JournalsNoLastTry);
-        if unlocked.left == 0 && journals {
-            world.journal.last_try = true;
+        if journals {
+            world.journal.last_try = world.store.phone.counter.last_made;
         }
         world.arrive(Call::Unlock {
             who,
@@ -152,7 +152,7 @@ impl Setting {
         let answered = self.transact(world, |transaction| transaction.answer(claim, &approval, read));
         match answered {
             Ok(true) => {
-                world.journal.last_try = false;
+                world.journal.last_try = world.store.phone.counter.last_made;
                 world.note_credit(&approval, was_open);
             }
             Ok(false) => {}

@@ -40,6 +40,10 @@ pub struct Counter {
     pub failures: u32,
     pub charged_age_s: Option<i64>,
     pub outstanding: Vec<Charge>,
+    /// The last attempt was made: what the journal holds of it.
+    pub last_made: bool,
+    /// The journal of a restore says so.
+    pub last_lost: bool,
 }
 
 /// How `Attempts` writes itself; another field of it would be refused here.
@@ -50,6 +54,8 @@ struct Written {
     failures: u32,
     last_charged_at: Option<Timestamp>,
     outstanding: Vec<WrittenCharge>,
+    last_made: bool,
+    last_lost: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,6 +99,8 @@ impl Counter {
             failures: self.failures,
             last_charged_at: self.charged_age_s.map(|age_s| NOW.plus_s(-age_s)),
             outstanding: self.outstanding.iter().map(Charge::written).collect(),
+            last_made: self.last_made,
+            last_lost: self.last_lost,
         };
         let mut bytes = Vec::new();
         ciborium::into_writer(&written, &mut bytes).unwrap();
@@ -110,6 +118,8 @@ impl Counter {
             failures: written.failures,
             charged_age_s: written.last_charged_at.map(age_s),
             outstanding: written.outstanding.iter().map(Charge::of).collect(),
+            last_made: written.last_made,
+            last_lost: written.last_lost,
         }
     }
 }

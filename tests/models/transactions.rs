@@ -19,7 +19,6 @@ pub struct Transaction<'a> {
 pub struct Unlocked {
     pub number: u64,
     pub fresh: bool,
-    pub left: u32,
 }
 
 impl Transaction<'_> {
@@ -85,7 +84,6 @@ impl Transaction<'_> {
         Ok(Unlocked {
             number: charged.number,
             fresh: charged.fresh,
-            left: device.attempts.left(NOW, &self.limits()),
         })
     }
 

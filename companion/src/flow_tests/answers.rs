@@ -240,6 +240,10 @@ async fn the_history_comes_page_by_page() {
     assert_eq!(first.entries[0].title, "Acheter une formation");
     let last = phone.history(&server, first.next.as_deref(), 0).await.unwrap();
     assert!(last.next.is_none());
+    let first = phone.device_events(&server, None, 0).await.unwrap();
+    assert_eq!(first.events[0].event, "suspended");
+    let last = phone.device_events(&server, first.next.as_deref(), 0).await;
+    assert!(last.unwrap().next.is_none());
 }
 
 /// An app runs these on any thread.

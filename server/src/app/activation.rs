@@ -9,7 +9,7 @@ use super::{Scope, expiry, life, lift};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, Signature, State};
 use crate::domain::challenge::Challenge;
-use crate::domain::device::{Device, KeyStorage, State as DeviceState};
+use crate::domain::device::{Cause, Device, KeyStorage, State as DeviceState, Who};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::secret::{Bytes, Secret};
 use crate::store::record::Stored;
@@ -256,9 +256,10 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
                 }),
         )
     };
-    s.save_device(&mut phone)?;
     s.rows.update(&mut found)?;
     let outcome = if right { "ok" } else { fault::SAS_WRONG.code };
+    let why = if right { "six_digits" } else { "wrong_digits" };
+    s.save_device(&mut phone, &Cause::new(Who::Clerk, why))?;
     s.audit(actor, "confirm_activation", id, outcome)?;
     let view = view_of(s, &found, refused)?;
     Ok(View { ended, ..view })

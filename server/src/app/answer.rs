@@ -10,7 +10,7 @@ use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
 
 use super::{Scope, challenge, enrolment, life, lift, pin_change};
 use crate::domain::challenge::{Challenge, Purpose, State};
-use crate::domain::device::{Device, ProvenPhone};
+use crate::domain::device::{Cause, Device, ProvenPhone};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::subject::Block;
@@ -96,7 +96,7 @@ pub fn answer(
     if open.is_ok() && !right_code {
         phone.wrong_codes = phone.wrong_codes.saturating_add(1);
     }
-    s.save_device(&mut phone)?;
+    s.save_device(&mut phone, &Cause::pin())?;
     let attempts_left = phone.attempts.left(s.now, &limits);
     let credited = |challenge: Stored<Challenge>, refused| Outcome {
         challenge: Arc::new(challenge.record),

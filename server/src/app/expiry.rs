@@ -6,7 +6,7 @@ use paraphe_proto::time::Timestamp;
 use super::{Scope, challenge, life};
 use crate::domain::activation;
 use crate::domain::challenge::{Challenge, State};
-use crate::domain::device::{Device, State as DeviceState};
+use crate::domain::device::{Cause, Device, State as DeviceState};
 use crate::domain::ended::Event;
 use crate::domain::fault::Result;
 use crate::store;
@@ -93,7 +93,7 @@ fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<Vec<Chall
     let before = phone.state;
     phone.settle(s.now, &s.facts.attempt_limits());
     let mut ended = life::take_over(s, phone)?;
-    s.save_device(phone)?;
+    s.save_device(phone, &Cause::daemon("rollback"))?;
     let verb = match phone.state {
         now if now == before => return Ok(ended),
         DeviceState::Locked { .. } => "lock",
@@ -117,7 +117,7 @@ pub fn revoke_unconfirmed(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<()> {
         && phone.state == DeviceState::AwaitingConfirmation
     {
         phone.revoke(s.now);
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::daemon("not_confirmed"))?;
     }
     Ok(())
 }

@@ -1,14 +1,15 @@
-//! `Companion.History` and `Companion.Device`: what a person sees of their own past and phone.
+//! `Companion.History`, `DeviceEvents` and `Device`: what a person sees of their own past and phone.
 
-use paraphe_proto::ids::DeviceId;
+use paraphe_proto::ids::{DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 
 use super::{Scope, life};
 use crate::domain::attestation::VerifiedAttestation;
 use crate::domain::challenge::Challenge;
-use crate::domain::device::State as DeviceState;
+use crate::domain::device::{DeviceEvent, State as DeviceState};
 use crate::domain::fault::{self, Result};
-use crate::store::{challenge, device, relying_party, subject};
+use crate::store::record::Stored;
+use crate::store::{challenge, device, device_event, relying_party, subject};
 
 /// One page of the past, newest first, before the number `before`; and whether there are more.
 ///
@@ -20,24 +21,42 @@ pub fn history(
     before: u64,
     size: i64,
 ) -> Result<(Vec<Challenge>, bool)> {
+    let (person, since) = reader(s, device_id)?;
+    let page = challenge::history(&mut s.rows, person, since, before, size.saturating_add(1))?;
+    Ok(cut(page, size))
+}
+
+/// The same of what happened to the person's phones.
+///
+/// # Errors
+/// As [`history`].
+pub fn device_events(
+    s: &mut Scope<'_, '_>,
+    device_id: DeviceId,
+    before: u64,
+    size: i64,
+) -> Result<(Vec<DeviceEvent>, bool)> {
+    let (person, since) = reader(s, device_id)?;
+    let mut page = device_event::history(&mut s.rows, person, before, size.saturating_add(1))?;
+    page.retain(|event| event.at >= since);
+    Ok(cut(page, size))
+}
+
+/// Whose past the phone may read, and since when.
+fn reader(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<(SubjectId, Timestamp)> {
     let Some(mut phone) = device::load(&mut s.rows, device_id)? else {
         return fault::UNAUTHENTICATED.broken();
     };
     phone.settle(s.now, &s.facts.attempt_limits());
     phone.require_active()?;
-    let since = s
-        .now
-        .plus_s(-i64::from(s.facts.config.retention.history_days).saturating_mul(86_400));
-    let mut page = challenge::history(
-        &mut s.rows,
-        phone.subject_id,
-        since,
-        before,
-        size.saturating_add(1),
-    )?;
+    let kept_s = i64::from(s.facts.config.retention.history_days).saturating_mul(86_400);
+    Ok((phone.subject_id, s.now.plus_s(-kept_s)))
+}
+
+fn cut<R>(mut page: Vec<Stored<R>>, size: i64) -> (Vec<R>, bool) {
     let more = i64::try_from(page.len()).is_ok_and(|count| count > size);
     page.truncate(usize::try_from(size).unwrap_or(0));
-    Ok((page.into_iter().map(|stored| stored.record).collect(), more))
+    (page.into_iter().map(|stored| stored.record).collect(), more)
 }
 
 /// The device as the daemon sees it.

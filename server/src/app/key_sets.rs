@@ -3,10 +3,14 @@
 //! Called at start and when the daemon reads the file again. Invariant: whoever can fetch a statement by a key can fetch the key
 //! sets that lead to it, so keys sign only after this.
 
-use super::Scope;
+use paraphe_proto::ids::ChallengeId;
+use paraphe_proto::{jws, statements};
+
+use super::{Scope, challenge};
+use crate::domain::challenge::Challenge;
 use crate::domain::fault::Result;
-use crate::keys::Publication;
-use crate::store::meta;
+use crate::keys::{Publication, Ring};
+use crate::store::{self, meta};
 
 /// Who acts.
 const ACTOR: &str = "paraphed";
@@ -26,11 +30,47 @@ pub fn known(s: &mut Scope<'_, '_>) -> Result<Vec<String>> {
 pub fn publish(s: &mut Scope<'_, '_>, publications: &[Publication]) -> Result<()> {
     for publication in publications {
         meta::insert_key_set(&mut s.rows, publication.version, &publication.statement)?;
-        s.audit(ACTOR, "publish_key_set", publication.version, "ok")?;
+        let outcome = if publication.by_root { "by_root_key" } else { "ok" };
+        s.audit(ACTOR, "publish_key_set", publication.version, outcome)?;
         for (verb, kid) in &publication.changes {
             s.audit(ACTOR, verb, kid, "ok")?;
         }
         meta::note_key_set_published(&mut s.rows, publication.version, s.now)?;
     }
     Ok(())
+}
+
+/// The pending challenges that no phone shows any more: a key signed them that is not active in this ring.
+///
+/// # Errors
+/// Those of the store.
+pub fn orphans(s: &mut Scope<'_, '_>, ring: &Ring) -> Result<Vec<ChallengeId>> {
+    let shown = |pending: &Challenge| {
+        let kid = jws::unverified_kid::<statements::Challenge>(&pending.statement);
+        kid.is_ok_and(|kid| ring.is_active_challenge(&kid))
+    };
+    let pending = store::challenge::pending(&mut s.rows, i64::MAX)?;
+    Ok(pending
+        .iter()
+        .filter(|pending| !shown(pending))
+        .map(|pending| pending.id)
+        .collect())
+}
+
+/// Ends these, where they are pending still.
+///
+/// # Errors
+/// Those of the store.
+pub fn end(s: &mut Scope<'_, '_>, orphans: &[ChallengeId]) -> Result<Vec<Challenge>> {
+    let mut ended = Vec::new();
+    for id in orphans {
+        let Some(found) = store::challenge::load(&mut s.rows, *id)? else {
+            continue;
+        };
+        if found.state.decided_at().is_none() {
+            let state = found.cut_short(s.now);
+            ended.push(challenge::conclude(s, found, state, ACTOR)?.record);
+        }
+    }
+    Ok(ended)
 }

@@ -5,13 +5,12 @@
 
 use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
-use subtle::ConstantTimeEq;
 
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
 use super::{Scope, activation as activations, challenge, lift, pairwise};
 use crate::domain::challenge::{Challenge, Purpose};
-use crate::domain::device::{Before, Device, ProvenPhone, State as DeviceState};
+use crate::domain::device::{Before, Cause, Device, ProvenPhone, State as DeviceState, Who};
 use crate::domain::fault::{self, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::level::Acr;
@@ -49,51 +48,21 @@ pub fn draw_code(s: &Scope<'_, '_>, id: &ActivationId) -> (String, [u8; 32]) {
 /// `device.*`.
 pub fn suspend_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
     let phone = s.proven_phone(proven)?;
-    suspend(s, phone, &proven.device_id.to_string(), "own_phone")
+    suspend(s, phone, &proven.device_id.to_string(), Cause::asked())
 }
 
-/// `Enrolment.SuspendDevice`: the person has told their suspension code.
+/// Stops a phone for somebody.
 ///
 /// # Errors
-/// `suspension.refused`, alike for an unknown person, one without a phone, and a wrong code.
-pub fn suspend_by_code(
+/// `device.*`.
+pub(super) fn suspend(
     s: &mut Scope<'_, '_>,
+    mut phone: Stored<Device>,
     actor: &str,
-    identity: &PivotIdentity,
-    code: &str,
+    by: Cause,
 ) -> Result<Moved> {
-    let limits = s.facts.attempt_limits();
-    for person in pairwise::namesakes(s, identity)? {
-        for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
-            phone.settle(s.now, &limits);
-            if phone.is_confirmed() && has_code(s, &phone, code) {
-                return match phone.state {
-                    DeviceState::Suspended { .. } => {
-                        s.audit(actor, "suspend_device", phone.id, "suspended_already")?;
-                        Ok(Moved {
-                            state: phone.state,
-                            ended: Vec::new(),
-                        })
-                    }
-                    _ => suspend(s, phone, actor, "suspension_code"),
-                };
-            }
-        }
-    }
-    fault::SUSPENSION_REFUSED.broken()
-}
-
-fn has_code(s: &Scope<'_, '_>, phone: &Device, digits: &str) -> bool {
-    let (Some(known), Some(id)) = (&phone.suspension, &phone.activation_id) else {
-        return false;
-    };
-    let given = s.facts.keys.suspension_hash(id, digits);
-    known.0.ct_eq(&given).into()
-}
-
-fn suspend(s: &mut Scope<'_, '_>, mut phone: Stored<Device>, actor: &str, why: &str) -> Result<Moved> {
     phone.suspend(s.now)?;
-    keep(s, phone, actor, "suspend_device", why)
+    keep(s, phone, actor, "suspend_device", &by)
 }
 
 /// Writes a phone that moved; what it could still have answered ends.
@@ -102,10 +71,10 @@ fn keep(
     mut phone: Stored<Device>,
     actor: &str,
     verb: &str,
-    why: &str,
+    by: &Cause,
 ) -> Result<Moved> {
-    s.save_device(&mut phone)?;
-    s.audit(actor, verb, phone.id, why)?;
+    s.save_device(&mut phone, by)?;
+    s.audit(actor, verb, phone.id, &by.outcome())?;
     Ok(Moved {
         state: phone.state,
         ended: end_pending(s, phone.id)?,
@@ -155,7 +124,7 @@ pub fn resume(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Challenge> 
 /// `device.not_suspended`; those of the store.
 pub fn resumed(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<()> {
     phone.resume()?;
-    s.save_device(phone)?;
+    s.save_device(phone, &Cause::pin())?;
     s.audit(&phone.id.to_string(), "resume_device", phone.id, "pin")
 }
 
@@ -174,7 +143,7 @@ pub fn revoke_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> 
         phone,
         &proven.device_id.to_string(),
         "revoke_device",
-        "own_phone",
+        &Cause::asked(),
     )
 }
 
@@ -193,6 +162,7 @@ pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why:
         return fault::SUBJECT_AMBIGUOUS.broken();
     }
     let (mut moved, mut handed_out) = (Vec::new(), 0);
+    let by = Cause::new(Who::Supervisor, why);
     for person in people {
         for open in activation::open_of_subject(&mut s.rows, person.id)? {
             handed_out += 1;
@@ -200,7 +170,7 @@ pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why:
         }
         for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
             phone.revoke(s.now);
-            moved.push(keep(s, phone, actor, "revoke_device", why)?);
+            moved.push(keep(s, phone, actor, "revoke_device", &by)?);
         }
     }
     match moved.is_empty() && handed_out == 0 {
@@ -237,7 +207,8 @@ pub fn veto(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
     };
     tracing::warn!(device_id = %phone.id, vetoed = %new.id, "an old phone vetoed the one that would have taken its place");
     new.revoke(s.now);
-    keep(s, new, &phone.id.to_string(), "veto_replacement", "old_phone")
+    let by = Cause::new(Who::OldPhone, "asked");
+    keep(s, new, &phone.id.to_string(), "veto_replacement", &by)
 }
 
 /// Makes room for a new phone of a person. Without `replaces` there must be none; with it, one that counts stays until the new one's
@@ -261,7 +232,8 @@ pub fn make_room(s: &mut Scope<'_, '_>, new: &mut Device, replaces: bool) -> Res
             new.replaces = Some(other.id);
         } else {
             other.replace(s.now);
-            let moved = keep(s, other, "paraphed", "replace_device", &new.id.to_string())?;
+            let by = Cause::daemon(new.id.to_string());
+            let moved = keep(s, other, "paraphed", "replace_device", &by)?;
             ended.extend(moved.ended);
         }
     }
@@ -311,5 +283,6 @@ pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challeng
         return Ok(Vec::new());
     }
     old.replace(s.now);
-    Ok(keep(s, old, "paraphed", "replace_device", &new.id.to_string())?.ended)
+    let by = Cause::daemon(new.id.to_string());
+    Ok(keep(s, old, "paraphed", "replace_device", &by)?.ended)
 }

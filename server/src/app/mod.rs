@@ -8,6 +8,7 @@ pub mod archive;
 pub mod bootstrap;
 pub mod case;
 pub mod challenge;
+pub mod device_event;
 pub mod enrolment;
 pub mod evidence;
 pub mod expiry;
@@ -27,6 +28,7 @@ pub mod reseal;
 pub mod restore;
 pub mod scope;
 pub mod session;
+pub mod suspension;
 pub mod unlock;
 
 pub use scope::{Daemon, Facts, Scope};

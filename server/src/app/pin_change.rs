@@ -10,7 +10,7 @@ use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
 use super::{Scope, challenge};
 use crate::domain::challenge::{Challenge, Purpose, State};
-use crate::domain::device::{Device, ProvenPhone};
+use crate::domain::device::{Cause, Device, ProvenPhone};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::pin_change::{Open, PinChange};
@@ -80,7 +80,7 @@ pub fn open(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>, approved: &Challe
         approved_at: s.now,
         seed: Secret::new(s.random()),
     }));
-    s.save_device(phone)
+    s.save_device(phone, &Cause::pin())
 }
 
 /// What the evaluation is made and signed with.
@@ -148,7 +148,7 @@ pub fn finish(
     let open = PinChange::open_for(phone.pin_change.as_ref(), id)?;
     if let Err(late) = open.require_in_time(s.now) {
         phone.pin_change = None;
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::pin())?;
         return Ok(Finished::Refused(late));
     }
     let claims = stated.claims();
@@ -163,7 +163,7 @@ pub fn finish(
         statement: stated.compact().to_owned(),
     };
     phone.begin_epoch(Secret::new(*key.to_bytes()), done);
-    s.save_device(&mut phone)?;
+    s.save_device(&mut phone, &Cause::pin())?;
     s.audit(&phone.id.to_string(), "change_pin", phone.id, "ok")?;
     Ok(Finished::Epoch(epoch))
 }

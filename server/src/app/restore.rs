@@ -8,6 +8,7 @@ use paraphe_proto::ids::{CaseId, DeviceId, OperatorId, SubjectId};
 
 use super::{Scope, activation, challenge};
 use crate::domain::case::State as CaseState;
+use crate::domain::device::Cause;
 use crate::domain::ended::{DeviceEnd, Ended, Event};
 use crate::domain::fault::{Fault, Result};
 use crate::domain::operator::Credential;
@@ -61,7 +62,9 @@ pub fn begin(s: &mut Scope<'_, '_>, epoch: u64) -> Result<()> {
 /// Those of the store.
 pub fn carry_out(s: &mut Scope<'_, '_>, event: &Event) -> Result<bool> {
     let (verb, target, changed) = match event {
-        Event::Ended(Ended::Device { id, end, pin_epoch }) => {
+        Event::Ended(Ended::Device {
+            id, end, pin_epoch, ..
+        }) => {
             let verb = match end {
                 Some(DeviceEnd::Locked) => "lock_again",
                 Some(DeviceEnd::Suspended | DeviceEnd::RollbackNoticed) => "suspend_again",
@@ -104,6 +107,25 @@ pub fn carry_out(s: &mut Scope<'_, '_>, event: &Event) -> Result<bool> {
     Ok(changed)
 }
 
+/// Notes what the journal says of a phone's last PIN attempt: made since the backup, or credited again. [`cut`] heeds what is left of it.
+///
+/// # Errors
+/// Those of the store.
+pub fn note_last_try(s: &mut Scope<'_, '_>, event: &Event) -> Result<()> {
+    let (id, lost) = match event {
+        Event::Ended(Ended::Device { id, last_try, .. }) => (*id, *last_try),
+        Event::Lifted(Ended::Device { id, .. }) => (*id, false),
+        _ => return Ok(()),
+    };
+    let Some(mut phone) = device::load(&mut s.rows, id)? else {
+        return Ok(());
+    };
+    match phone.is_alive() && phone.attempts.lose_last(lost) {
+        true => s.save_device(&mut phone, &Cause::daemon("restore")),
+        false => Ok(()),
+    }
+}
+
 /// A device that came into being after the backup is not there: it has ended with it.
 fn end_device(s: &mut Scope<'_, '_>, id: DeviceId, end: Option<DeviceEnd>, pin_epoch: u64) -> Result<bool> {
     let now = s.now;
@@ -112,7 +134,7 @@ fn end_device(s: &mut Scope<'_, '_>, id: DeviceId, end: Option<DeviceEnd>, pin_e
     };
     let changed = phone.end_again(end, pin_epoch, now);
     if changed {
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::daemon("restore"))?;
     }
     Ok(changed)
 }
@@ -204,11 +226,13 @@ pub struct Cut {
     pub suspended: u64,
     /// Never confirmed, and revoked.
     pub revoked: u64,
+    /// Locked: the last attempt was made since the backup.
+    pub locked: u64,
     /// Where the next step begins; `None` at the end.
     pub next: Option<DeviceId>,
 }
 
-/// Cuts the devices after `after` to one attempt, and suspends them where the journal is missing.
+/// Cuts the devices after `after` to one attempt, or to none, and suspends them where the journal is missing.
 ///
 /// # Errors
 /// Those of the store.
@@ -222,6 +246,10 @@ pub fn cut(s: &mut Scope<'_, '_>, after: Option<DeviceId>, suspend: bool) -> Res
     for mut phone in step {
         phone.cut(now, &limits);
         match phone.is_alive() {
+            false if phone.attempts.is_last_lost() => {
+                s.audit(ACTOR, "lock_again", phone.id, "last_try")?;
+                done.locked += 1;
+            }
             false => done.revoked += 1,
             true if suspend => {
                 // One that is suspended already stays so.
@@ -230,7 +258,7 @@ pub fn cut(s: &mut Scope<'_, '_>, after: Option<DeviceId>, suspend: bool) -> Res
             }
             true => done.cut += 1,
         }
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::daemon("restore"))?;
     }
     Ok(done)
 }

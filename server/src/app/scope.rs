@@ -122,16 +122,6 @@ impl Scope<'_, '_> {
         Ok(phone)
     }
 
-    /// Writes a device with its next due time.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn save_device(&mut self, device: &mut Stored<Device>) -> Result<()> {
-        device.schedule(&self.facts.attempt_limits());
-        self.rows.update(device)?;
-        Ok(())
-    }
-
     /// The operating system's randomness, for what a use case draws.
     pub fn rng(&self) -> impl CryptoRng + RngCore {
         crate::entropy::system()

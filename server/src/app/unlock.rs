@@ -5,7 +5,7 @@ use paraphe_proto::oprf::OprfKey;
 
 use super::{Scope, challenge};
 use crate::domain::challenge::Purpose;
-use crate::domain::device::ProvenPhone;
+use crate::domain::device::{Cause, ProvenPhone};
 use crate::domain::fault::{self, Fault, Result};
 use crate::store::device;
 
@@ -53,7 +53,7 @@ pub fn unlock(s: &mut Scope<'_, '_>, cmd: &UnlockCommand) -> Result<Unlocked> {
         .charge(s.now, cmd.challenge_id, cmd.element, &limits)?;
     phone.attempts = charged.attempts;
     if charged.fresh {
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::asked())?;
     }
     let key = phone
         .oprf_key
@@ -78,7 +78,7 @@ pub fn notice_rollback(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<()>
         && !phone.rollback_noticed
     {
         phone.rollback_noticed = true;
-        s.save_device(&mut phone)?;
+        s.save_device(&mut phone, &Cause::daemon("rollback"))?;
         s.audit(
             "paraphed",
             "notice_rollback",

@@ -21,6 +21,8 @@ use crate::store::meta;
 use crate::store::record::StoreError;
 use crate::store::seal::Sealer;
 
+mod emergency;
+
 /// Backends may keep the JWK set for 300 s: the next assertion key is in every copy after twice that.
 const NEXT_FOR_S: i64 = 600;
 /// No challenge lives longer than 600 s, no assertion longer than 60 s; the rest of the hour is for activations in progress.
@@ -43,6 +45,8 @@ enum Step {
     Activate(StepArguments),
     /// Retire the old keys and destroy their private halves.
     Retire(StepArguments),
+    /// Replace keys that may be stolen at once, by a key set that the root key signs offline.
+    Emergency(emergency::EmergencyArguments),
 }
 
 #[derive(Args)]
@@ -79,6 +83,7 @@ pub fn keys(arguments: &KeysArguments) -> Result<(), CommandError> {
             ring.activate(issuer, now)
         }),
         Step::Retire(arguments) => step(arguments, OVERLAP_S, |issuer, ring, now| ring.retire(issuer, now)),
+        Step::Emergency(arguments) => emergency::emergency(arguments),
     }
 }
 
@@ -91,9 +96,7 @@ fn step(
     let path = &config.keys.issuer_keys_file;
     let _lock = lock(path).map_err(StartError::from)?;
     let (keys, sealer) = open(&config)?;
-    let now = Clock::starting_after(None)
-        .and_then(|clock| clock.now())
-        .map_err(StartError::from)?;
+    let now = now()?;
     let ring = keys.ring();
     let taken = take(config.issuer.as_str(), &ring, now).map_err(StartError::from)?;
     if !arguments.now {
@@ -108,6 +111,10 @@ fn step(
         "Key set {version} is made. The daemon publishes it at its next reload: systemctl reload paraphed"
     )?;
     Ok(())
+}
+
+fn now() -> Result<Timestamp, StartError> {
+    Ok(Clock::starting_after(None).and_then(|clock| clock.now())?)
 }
 
 fn open(config: &Config) -> Result<(IssuerKeys, Sealer), StartError> {

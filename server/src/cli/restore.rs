@@ -27,7 +27,7 @@ mod report;
 pub(super) const LONG_ABOUT: &str = "Make a database that was put back from a backup fit to be served from.
 
 A new restore epoch begins. What was revoked, locked, disabled or blocked since the backup is ended again, from the security journal. Every \
-phone is left one PIN attempt, which the right PIN turns into all of them. Activations that were not used, pending challenges and sessions end.
+phone is left one PIN attempt, which the right PIN turns into all of them; one whose last attempt was made since the backup is locked. Activations that were not used, pending challenges and sessions end.
 
 Run it with the daemon stopped. If it breaks off, run it again.";
 
@@ -210,6 +210,7 @@ impl Run {
             let mut changed = 0;
             for event in &events {
                 changed += u64::from(steps::carry_out(s, event)?);
+                steps::note_last_try(s, event)?;
             }
             Ok(changed)
         })
@@ -225,6 +226,7 @@ impl Run {
             report.devices_cut += done.cut;
             report.devices_suspended += done.suspended;
             report.devices_unconfirmed += done.revoked;
+            report.devices_locked += done.locked;
             after = done.next;
             if after.is_none() {
                 return Ok(());

@@ -49,6 +49,12 @@ pub struct Attempts {
     failures: u32,
     last_charged_at: Option<Timestamp>,
     outstanding: Vec<Charge>,
+    /// The latest charge took the last attempt, and nothing has credited it.
+    #[serde(default)]
+    last_made: bool,
+    /// Since the backup that is being put back, the last attempt was made and not credited.
+    #[serde(default)]
+    last_lost: bool,
 }
 
 /// What a charge led to.
@@ -149,6 +155,7 @@ impl Attempts {
             challenge_id,
             element: Bytes(element),
         });
+        self.last_made = self.left(now, limits) == 0;
         Ok(Charged {
             attempts: self,
             number,
@@ -170,6 +177,7 @@ impl Attempts {
         self.outstanding.retain(|charge| charge.number != number);
         self.failures = 0;
         self.last_charged_at = None;
+        self.last_made = false;
         Ok(self)
     }
 
@@ -178,6 +186,21 @@ impl Attempts {
     pub fn cut(&mut self, limits: &Limits) {
         self.failures = self.failures.max(limits.max_failures.saturating_sub(1));
         self.latest = self.latest.saturating_add(1);
+    }
+
+    /// Whether the last attempt was made and is not credited.
+    pub fn is_last_made(&self) -> bool {
+        self.last_made
+    }
+
+    /// What the security journal says of the last attempt, while a backup is put back; whether that is new.
+    pub fn lose_last(&mut self, lost: bool) -> bool {
+        std::mem::replace(&mut self.last_lost, lost) != lost
+    }
+
+    /// Whether the last attempt was made since the backup that is being put back.
+    pub fn is_last_lost(&self) -> bool {
+        self.last_lost
     }
 
     /// Under the key of another PIN epoch no evaluation is answered again for the charge it cost before, and none is credited.
@@ -361,6 +384,32 @@ mod tests {
             assert_eq!(fresh.left(at(960), &LIMITS), 1);
         }
         assert_eq!(spent.locks_at(&LIMITS), Some(at(960 + CREDIT_WINDOW_S)));
+    }
+
+    #[test]
+    fn the_last_attempt_is_known_as_made_until_it_is_credited() {
+        let mut attempts = Attempts::default();
+        for (now, n) in [(0, 0), (0, 1), (0, 2), (60, 3)] {
+            attempts = fail(attempts, now, n);
+            assert!(!attempts.is_last_made(), "attempt {n}");
+        }
+        attempts = fail(attempts, 960, 4);
+        assert!(attempts.is_last_made());
+        let credited = attempts.credit(5, challenge(1), [4; 32]).unwrap();
+        assert!(!credited.is_last_made());
+        let mut cut = credited;
+        cut.cut(&LIMITS);
+        assert!(fail(cut, 961, 5).is_last_made(), "one is left after a restore");
+    }
+
+    #[test]
+    fn the_rolling_budget_makes_its_last_attempt_known_too() {
+        let limits = Limits {
+            rolling_failures: 1,
+            ..LIMITS
+        };
+        let charged = Attempts::default().charge(at(0), challenge(1), [1; 32], &limits);
+        assert!(charged.map_err(|f| f.code()).unwrap().attempts.is_last_made());
     }
 
     proptest! {

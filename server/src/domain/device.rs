@@ -15,8 +15,10 @@ use super::pin_change::PinChange;
 use super::secret::{Bytes, Secret};
 
 mod ended;
+mod event;
 mod seen;
 
+pub use event::{Cause, DeviceEvent, Mark, What, Who, told};
 pub use seen::{ProvenPhone, Seen};
 
 /// Where a device is in its life.

@@ -25,14 +25,17 @@ pub enum DeviceEnd {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// A device has ended, or its PIN epoch has moved.
+    /// A device has ended, its PIN epoch has moved, or its last PIN attempt was made.
     Device {
         /// Which.
         id: DeviceId,
-        /// How; `None` where only the epoch has moved.
+        /// How; `None` where it has not.
         end: Option<DeviceEnd>,
         /// Its PIN epoch: the OPRF keys of earlier ones are destroyed.
         pin_epoch: u64,
+        /// Its last PIN attempt was made, and is not credited.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last_try: bool,
     },
     /// An operator or a service account was disabled.
     Operator {
@@ -78,7 +81,7 @@ pub enum Event {
 
 impl Event {
     /// Whether it holds although its transaction never came through: an end does; a lift does not, nor does a PIN epoch that moved and whose
-    /// key is lost with its transaction, so that the one before goes on.
+    /// key is lost with its transaction, so that the one before goes on; nor a last attempt, which was answered to nobody.
     pub fn ends_something(&self) -> bool {
         match self {
             Self::Ended(Ended::Device { end, .. }) => end.is_some(),
@@ -108,6 +111,7 @@ mod tests {
                 id: DeviceId::from_bytes([1; 16]),
                 end,
                 pin_epoch: 2,
+                last_try: true,
             })
         };
         assert!(device(Some(DeviceEnd::Locked)).ends_something());
@@ -117,6 +121,20 @@ mod tests {
         };
         assert!(Event::Ended(case.clone()).ends_something());
         assert!(!Event::Lifted(case).ends_something());
+    }
+
+    #[test]
+    fn an_event_of_before_last_attempts_were_noted_reads_and_is_written_as_ever() {
+        let event = Event::Ended(Ended::Device {
+            id: DeviceId::from_bytes([1; 16]),
+            end: Some(DeviceEnd::Locked),
+            pin_epoch: 1,
+            last_try: false,
+        });
+        let written = serde_json::to_string(&event).unwrap_or_default();
+        let earlier = "{\"ended\":{\"device\":{\"id\":\"dev_aeaqcaibaeaqcaibaeaqcaibae\",\"end\":\"locked\",\"pin_epoch\":1}}}";
+        assert_eq!(written, earlier);
+        assert_eq!(serde_json::from_str::<Event>(earlier).ok(), Some(event));
     }
 
     #[test]

@@ -110,6 +110,7 @@ rules! {
     DOCUMENT_EXPIRED = "document.expired", Precondition, "The document has expired: ask for a valid one.";
     CHECKS_MISSING = "evidence.checks_missing", Invalid, "The channel asks for checks that were not recorded.";
     SUSPENSION_REFUSED = "suspension.refused", Precondition, "No phone of that person has that suspension code.";
+    SUSPENSION_EXHAUSTED = "suspension.too_many", Exhausted, "Five wrong suspension codes were told for that person today: none is looked at until the day (UTC) is over; the phone itself and a supervisor still can.";
     REPLACEMENT_LEVEL = "replacement.level", Precondition, "A phone is replaced only through a channel of the same level or above.";
     NOTHING_TO_REVOKE = "subject.no_phone", NotFound, "That person has no phone, or is not known.";
     ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has a phone already: say that the new one replaces it, if that is what they want.";

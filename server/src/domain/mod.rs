@@ -19,4 +19,5 @@ pub mod pin_change;
 pub mod relying_party;
 pub mod secret;
 pub mod subject;
+pub mod suspension;
 pub mod text;

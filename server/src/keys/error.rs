@@ -77,6 +77,16 @@ pub enum KeysError {
         "the key sets do not follow from the root key ({0}): put the files that belong to this database back"
     )]
     Chain(String),
+    /// A key set that should have been signed by the root key.
+    #[error(
+        "the root key of this deployment did not sign this key set for it ({0}): sign what `prepare` wrote, with the root key"
+    )]
+    NotByRoot(String),
+    /// A key set other than the one that was prepared.
+    #[error(
+        "this is not the key set {0} that was prepared on this machine: sign exactly what `prepare` wrote"
+    )]
+    OtherSet(u64),
     /// The token that holds the issuer keys.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -100,6 +110,8 @@ impl KeysError {
             Self::BehindDatabase { .. } => "keys.behind_database",
             Self::OtherHistory(_) => "keys.other_history",
             Self::Chain(_) => "keys.chain",
+            Self::NotByRoot(_) => "keys.not_by_root",
+            Self::OtherSet(_) => "keys.other_set",
             Self::Token(error) => error.code(),
         }
     }

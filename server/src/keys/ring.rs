@@ -17,6 +17,8 @@ use rand_core::{CryptoRng, RngCore};
 use super::KeysError;
 use super::issuer::IssuerKey;
 
+mod emergency;
+
 /// One issuer key.
 #[derive(Clone)]
 pub(super) struct Held {
@@ -56,6 +58,8 @@ pub struct Publication {
     pub statement: String,
     /// Verb and `kid`.
     pub changes: Vec<(&'static str, String)>,
+    /// The root key signed it: an emergency.
+    pub by_root: bool,
 }
 
 impl Ring {
@@ -233,7 +237,9 @@ impl Ring {
         let mut publications = Vec::new();
         for statement in self.statements.get(later.len()..).unwrap_or_default() {
             let next = chain.advance(statement).map_err(refused)?;
+            let kid = jws::unverified_kid::<KeySet>(statement).unwrap_or_default();
             publications.push(Publication {
+                by_root: kid == root.thumbprint(),
                 version: next.version(),
                 statement: statement.clone(),
                 changes: changes(chain.newest().claims(), next.newest().claims()),
@@ -260,6 +266,11 @@ impl Ring {
 
     pub(super) fn assertion(&self) -> &Arc<IssuerKey> {
         &self.assertion
+    }
+
+    /// Whether phones that know these keys show what this challenge key signed.
+    pub fn is_active_challenge(&self, kid: &str) -> bool {
+        self.active_challenge(kid).is_some()
     }
 
     /// The active challenge key of this `kid`, if there is one.

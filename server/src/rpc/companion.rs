@@ -33,6 +33,7 @@ macro_rules! method {
 }
 
 mod evaluation;
+mod past;
 mod pin_change;
 
 impl CompanionService {
@@ -319,17 +320,7 @@ impl Companion for CompanionService {
         let proven = self
             .by_nonce::<v1::HistoryBody>(request, method!("History"), now)
             .await?;
-        let size = match proven.body.page_size {
-            0 => 50,
-            size @ 1..=100 => i64::from(size),
-            _ => return Err(Fault::field("page_size", "It must be 0 to 100.").into()),
-        };
-        let before = match proven.body.page_token.as_str() {
-            "" => u64::MAX,
-            token => token
-                .parse()
-                .map_err(|_| Fault::field("page_token", "It must come from the page before."))?,
-        };
+        let (before, size) = past::page(&proven.body.page_token, proven.body.page_size)?;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| {
             history::history(s, proven.phone.device_id, before, size)
         };
@@ -346,6 +337,13 @@ impl Companion for CompanionService {
             entries,
             next_page_token: last.unwrap_or_default(),
         }))
+    }
+
+    async fn device_events(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::DeviceEventsResponse>, Status> {
+        self.past_of_phones(request).await
     }
 
     async fn change_pin(

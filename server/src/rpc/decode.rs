@@ -86,7 +86,7 @@ pub fn previous_document(text: &str) -> Result<String> {
 /// `field.invalid`.
 pub fn reason(text: &str) -> Result<String> {
     let plain = PlainText::parse(text, 200).map_err(|error| Fault::field("reason", format!("{error}.")))?;
-    Ok(format!("reason: {}", plain.as_str()))
+    Ok(plain.as_str().to_owned())
 }
 
 /// How a backend names a person.

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Shared, caller, decode, encode};
 use crate::app::evidence::RecordCommand;
+use crate::app::suspension::{Told, suspend_by_code};
 use crate::app::{activation, case, life};
 use crate::domain::fault::Fault;
 use crate::domain::operator::OperatorRole;
@@ -146,10 +147,11 @@ impl Enrolment for EnrolmentService {
         let wire = request.into_inner();
         let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
         let code = decode::suspension_code(&wire.suspension_code)?;
-        let target = self.0.daemon.facts.keys.person_mark(&identity.lookup_text());
-        let by = actor.clone();
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| life::suspend_by_code(s, &by, &identity, &code);
-        let moved = self.0.operate("suspend_device", actor, target, now, verb).await?;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| suspend_by_code(s, &actor, &identity, &code);
+        let moved = match self.0.write("suspend_device", now, verb).await? {
+            Told::Suspended(moved) => moved,
+            Told::Refused(fault) => return Err(fault.into()),
+        };
         let state = encode::device_state_name(moved.state);
         self.0.wake_all(moved.ended);
         Ok(Response::new(state))

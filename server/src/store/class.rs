@@ -11,10 +11,11 @@ use super::record::{Record, Rows, StoreError, key_text};
 use crate::domain::activation::Activation;
 use crate::domain::case::Case;
 use crate::domain::challenge::Challenge;
-use crate::domain::device::Device;
+use crate::domain::device::{Device, DeviceEvent};
 use crate::domain::operator::{Operator, Session, Terminal};
 use crate::domain::relying_party::RelyingParty;
 use crate::domain::subject::{Block, Pairwise, Subject};
+use crate::domain::suspension::WrongCodes;
 
 /// One table of sealed rows.
 pub struct Class {
@@ -30,6 +31,7 @@ pub const CLASSES: &[Class] = &[
     class::<Case>(),
     class::<Activation>(),
     class::<Device>(),
+    class::<DeviceEvent>(),
     class::<RelyingParty>(),
     class::<Pairwise>(),
     class::<Block>(),
@@ -38,6 +40,7 @@ pub const CLASSES: &[Class] = &[
     class::<Operator>(),
     class::<Terminal>(),
     class::<Session>(),
+    class::<WrongCodes>(),
     class::<Entry>(),
 ];
 

@@ -5,7 +5,7 @@ use paraphe_proto::time::Timestamp;
 
 use super::db::Value;
 use super::record::{Record, Rows, StoreError, Stored};
-use crate::domain::device::Device;
+use crate::domain::device::{Device, Mark};
 use crate::domain::ended::Ended;
 
 impl Record for Device {
@@ -23,6 +23,10 @@ impl Record for Device {
 
     fn ended(&self) -> Option<Ended> {
         Device::ended(self)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Some(Device::mark(self))
     }
 }
 

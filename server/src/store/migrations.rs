@@ -42,6 +42,16 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "quota_in_an_index",
         sql: include_str!("migrations/0005_quota_in_an_index.sql"),
     },
+    Migration {
+        version: 6,
+        name: "device_events",
+        sql: include_str!("migrations/0006_device_events.sql"),
+    },
+    Migration {
+        version: 7,
+        name: "suspension_limit",
+        sql: include_str!("migrations/0007_suspension_limit.sql"),
+    },
 ];
 
 /// The steps after version `found`.

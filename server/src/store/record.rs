@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::db::{DbError, Row, Tx, Value};
 use super::seal::{SealError, Sealer};
+use crate::domain::device::Mark;
 use crate::domain::ended::{Ended, change};
 
 /// A type that is stored as a sealed row.
@@ -22,6 +23,10 @@ pub trait Record: Serialize + DeserializeOwned {
     /// What of it must stay ended when an older database is put back; every change of it goes to the security journal with the
     /// transaction that makes it.
     fn ended(&self) -> Option<Ended>;
+    /// What of it its owner's history tells, whenever it changes: of a phone alone.
+    fn mark(&self) -> Option<Mark> {
+        None
+    }
 }
 
 /// A record with the version under which it was read.
@@ -33,6 +38,8 @@ pub struct Stored<R> {
     clear: Vec<Value>,
     /// What of it had ended when it was read.
     ended: Option<Ended>,
+    /// What of it a history told when it was read.
+    mark: Option<Mark>,
 }
 
 impl<R> std::ops::Deref for Stored<R> {
@@ -49,6 +56,11 @@ impl<R> std::ops::DerefMut for Stored<R> {
 }
 
 impl<R> Stored<R> {
+    /// Its mark when it was read or written last.
+    pub fn was(&self) -> Option<Mark> {
+        self.mark
+    }
+
     /// The same row with its record read as another type. An update that names another table than the row's finds nothing.
     pub fn map<T>(self, change: impl FnOnce(R) -> T) -> Stored<T> {
         Stored {
@@ -56,6 +68,7 @@ impl<R> Stored<R> {
             version: self.version,
             clear: self.clear,
             ended: self.ended,
+            mark: self.mark,
         }
     }
 
@@ -69,6 +82,7 @@ impl<R> Stored<R> {
             version: self.version,
             clear: self.clear,
             ended: self.ended,
+            mark: self.mark,
         })
     }
 }
@@ -185,6 +199,7 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         let ended = stored.record.ended();
         self.note(stored.ended.as_ref(), ended.clone());
         (stored.version, stored.clear, stored.ended) = (next, clear, ended);
+        stored.mark = stored.record.mark();
         Ok(())
     }
 
@@ -260,12 +275,13 @@ impl<'a, 'tx> Rows<'a, 'tx> {
                 });
             }
         }
-        let ended = record.ended();
+        let (ended, mark) = (record.ended(), record.mark());
         Ok(Stored {
             record,
             version,
             clear,
             ended,
+            mark,
         })
     }
 }

@@ -83,6 +83,7 @@ pub fn run(data: &[u8]) {
         ListRelyingPartiesRequest,
         ListAuditEntriesRequest,
         GetStatementsRequest,
+        DeviceEventsBody,
     );
 }
 

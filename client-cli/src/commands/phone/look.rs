@@ -6,14 +6,13 @@ use paraphe_companion::{Event, Shown, backoff_s};
 use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
 
 use super::Ready;
-use super::views::{EndedView, HistoryView, LiftedView, ShownView, StatusView};
+use super::views::{EndedView, LiftedView, ShownView, StatusView};
 use crate::context::Context;
 use crate::edge;
 use crate::error::{Error, Result};
 
 /// Failures in a row after which a watch gives up: about ten minutes.
 const FAILURES: u32 = 12;
-const PAGE_SIZE: u32 = 100;
 
 pub(super) async fn status(context: &Context, ready: &Ready) -> Result<()> {
     let device = ready.phone.device(&ready.server).await?;
@@ -97,22 +96,6 @@ async fn follow(context: &Context, ready: &Ready, once: bool, failures: &mut u32
         }
     }
     Err(Error::Unreachable("The daemon closed the stream.".to_owned()))
-}
-
-pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
-    let mut entries = Vec::new();
-    let mut next = None;
-    loop {
-        let page = ready
-            .phone
-            .history(&ready.server, next.as_deref(), PAGE_SIZE)
-            .await?;
-        entries.extend(page.entries);
-        next = page.next;
-        if next.is_none() {
-            return context.output.show(&HistoryView::new(entries));
-        }
-    }
 }
 
 pub(super) async fn lift(context: &Context, ready: &Ready, backend: Option<&RelyingPartyId>) -> Result<()> {

@@ -4,6 +4,7 @@ mod activate;
 mod answer;
 mod change_pin;
 mod look;
+mod past;
 mod views;
 
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ enum Command {
     Refuse(answer::AnswerArgs),
     /// Say "this is not me"; the backend may not ask again
     Report(answer::AnswerArgs),
-    /// Who asked, for what, and what was answered
+    /// Who asked, for what, and what was answered; and what happened to your phones, who did it and why
     History,
     /// Lift the block of one backend, or of all and the freeze; approve the challenge that follows
     Lift {
@@ -126,7 +127,7 @@ async fn online(ready: &Ready, context: &Context, command: Command) -> Result<()
         Command::Approve(args) => answer::approve(context, ready, args).await,
         Command::Refuse(args) => answer::refuse(context, ready, args).await,
         Command::Report(args) => answer::report(context, ready, args).await,
-        Command::History => look::history(context, ready).await,
+        Command::History => past::history(context, ready).await,
         Command::ChangePin(args) => change_pin::change_pin(context, ready, args).await,
         Command::Lift { relying_party } => look::lift(context, ready, relying_party.as_ref()).await,
         Command::Suspend => {

@@ -3,11 +3,10 @@
 use paraphe_companion::{Device, DeviceState, Phone, Receipt, Shown};
 use paraphe_proto::statements::Display;
 use paraphe_proto::time::Timestamp;
-use paraphe_proto::v1::HistoryEntry;
 use serde::Serialize;
 
 use crate::handset;
-use crate::output::{View, facts, table, time_text};
+use crate::output::{View, facts, time_text};
 
 /// A phone that was just activated.
 #[derive(Serialize)]
@@ -232,61 +231,5 @@ impl View for ResumingView {
             "Approve {0} to go on: paraphe phone approve {0}\n",
             self.challenge_id
         )
-    }
-}
-
-/// The past, newest first.
-#[derive(Serialize)]
-pub struct HistoryView {
-    entries: Vec<Entry>,
-}
-
-#[derive(Serialize)]
-struct Entry {
-    at: Timestamp,
-    challenge_id: String,
-    relying_party: String,
-    title: String,
-    rows: Vec<(String, String)>,
-    state: String,
-    decided_at: Option<Timestamp>,
-}
-
-impl HistoryView {
-    /// From the daemon's entries.
-    pub fn new(entries: Vec<HistoryEntry>) -> Self {
-        let entries = entries.into_iter().map(|entry| Entry {
-            at: Timestamp::from_secs(entry.at),
-            challenge_id: entry.challenge_id,
-            relying_party: entry.relying_party_name,
-            title: entry.title,
-            rows: entry.rows.into_iter().map(|row| (row.label, row.value)).collect(),
-            state: entry.state,
-            decided_at: (entry.decided_at > 0).then(|| Timestamp::from_secs(entry.decided_at)),
-        });
-        Self {
-            entries: entries.collect(),
-        }
-    }
-}
-
-impl View for HistoryView {
-    fn text(&self) -> String {
-        if self.entries.is_empty() {
-            return "Nothing yet.\n".to_owned();
-        }
-        let rows = self.entries.iter().map(|entry| {
-            let what = entry
-                .rows
-                .first()
-                .map_or(entry.title.clone(), |row| format!("{}: {}", entry.title, row.1));
-            [
-                time_text(entry.at),
-                entry.relying_party.clone(),
-                what,
-                entry.state.clone(),
-            ]
-        });
-        format!("{}\n", table(["when", "who asked", "for what", "answer"], rows))
     }
 }

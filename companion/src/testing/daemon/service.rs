@@ -253,6 +253,26 @@ impl Companion for Daemon {
         )
     }
 
+    async fn device_events(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<DeviceEventsResponse>, Status> {
+        let mut world = self.world();
+        let body: DeviceEventsBody = world.open("DeviceEvents", request, |_| None)?;
+        let next = if body.page_token.is_empty() { "2" } else { "" };
+        let event = DeviceEvent {
+            event: "suspended".to_owned(),
+            ..Default::default()
+        };
+        world.reply(
+            "DeviceEvents",
+            DeviceEventsResponse {
+                events: vec![event],
+                next_page_token: next.to_owned(),
+            },
+        )
+    }
+
     async fn change_pin(
         &self,
         request: Request<SignedRequest>,

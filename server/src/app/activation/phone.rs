@@ -15,7 +15,7 @@ use crate::app::{Scope, case};
 use crate::domain::activation::{Activation, Evaluated, Offered, State};
 use crate::domain::attempts::Attempts;
 use crate::domain::challenge::Challenge;
-use crate::domain::device::{Device, KeyStorage, State as DeviceState};
+use crate::domain::device::{Cause, Device, KeyStorage, State as DeviceState, Who};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::secret::{Bytes, Secret};
@@ -175,8 +175,7 @@ pub fn finish(s: &mut Scope<'_, '_>, id: ActivationId, stated: &Stated) -> Resul
         }
     };
     s.rows.update(&mut found)?;
-    phone.schedule(&s.facts.attempt_limits());
-    s.rows.insert(&phone)?;
+    s.insert_device(&mut phone, &Cause::new(Who::OwnPhone, found.channel.as_str()))?;
     s.audit(&device_id.to_string(), "finish_activation", id, "ok")?;
     Ok(Finished {
         sas_nonce,

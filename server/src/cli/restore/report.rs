@@ -22,6 +22,7 @@ pub(super) struct Report {
     pub(super) devices_cut: u64,
     pub(super) devices_suspended: u64,
     pub(super) devices_unconfirmed: u64,
+    pub(super) devices_locked: u64,
     pub(super) activations_voided: u64,
     pub(super) challenges_voided: u64,
     pub(super) sessions_ended: u64,
@@ -116,6 +117,7 @@ impl Report {
             devices_cut: 0,
             devices_suspended: 0,
             devices_unconfirmed: 0,
+            devices_locked: 0,
             activations_voided: 0,
             challenges_voided: 0,
             sessions_ended: 0,
@@ -137,6 +139,7 @@ impl Report {
         for (what, count) in [
             ("ended again from the journal", self.ended_again),
             ("phones cut to one attempt", self.devices_cut),
+            ("phones locked, last attempt made", self.devices_locked),
             ("phones suspended", self.devices_suspended),
             ("phones never confirmed, revoked", self.devices_unconfirmed),
             ("activations voided", self.activations_voided),

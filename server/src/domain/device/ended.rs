@@ -6,10 +6,16 @@ use super::{Device, Limits, State};
 use crate::domain::ended::{DeviceEnd, Ended};
 
 impl Device {
-    /// After a declared restore: one attempt is left, and what was not confirmed begins again with a new activation.
+    /// After a declared restore: one attempt is left, or none where the last one was made since the backup; what was not confirmed begins
+    /// again with a new activation.
     pub fn cut(&mut self, now: Timestamp, limits: &Limits) {
         match self.state {
             State::AwaitingConfirmation => self.revoke(now),
+            State::Quarantined { .. } | State::Active | State::Suspended { .. }
+                if self.attempts.is_last_lost() =>
+            {
+                self.end(State::Locked { at: now });
+            }
             State::Quarantined { .. } | State::Active | State::Suspended { .. } => self.attempts.cut(limits),
             State::Locked { .. } | State::Revoked { .. } | State::Replaced { .. } | State::Expired { .. } => {
             }
@@ -35,10 +41,12 @@ impl Device {
             State::Locked { .. } => Some(DeviceEnd::Locked),
             State::Revoked { .. } | State::Replaced { .. } => Some(DeviceEnd::Revoked),
         };
-        (end.is_some() || self.epoch > 1).then_some(Ended::Device {
+        let last_try = self.is_confirmed() && self.attempts.is_last_made();
+        (end.is_some() || self.epoch > 1 || last_try).then_some(Ended::Device {
             id: self.id,
             end,
             pin_epoch: self.epoch,
+            last_try,
         })
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::ended::DeviceEnd;
+use crate::domain::ended::{DeviceEnd, Ended};
 use paraphe_proto::ids::ChallengeId;
 
 const LIMITS: Limits = Limits {
@@ -225,6 +225,49 @@ fn a_cut_leaves_one_attempt_and_ends_what_was_not_confirmed() {
     assert_eq!(device.attempts.left(at(9), &LIMITS), 1);
     assert!(device.require_active().is_ok());
     assert!(!device.settle(at(99_999), &LIMITS), "nothing was tried");
+}
+
+#[test]
+fn a_cut_locks_where_the_last_attempt_was_made_since_the_backup() {
+    let mut device = device();
+    device.confirm(at(0), 0).unwrap();
+    assert!(device.attempts.lose_last(true));
+    assert!(!device.attempts.lose_last(true), "said already");
+    device.cut(at(9), &LIMITS);
+    assert_eq!(device.state, State::Locked { at: at(9) });
+    assert!(device.oprf_key.is_none());
+}
+
+#[test]
+fn the_last_attempt_is_said_while_it_may_be_lost_and_lifted_when_it_is_credited() {
+    let mut device = device();
+    device.confirm(at(0), 0).unwrap();
+    let limits = Limits {
+        max_failures: 1,
+        ..LIMITS
+    };
+    let asked = ChallengeId::from_bytes([1; 16]);
+    let charged = device.attempts.clone().charge(at(1), asked, [7; 32], &limits);
+    device.attempts = charged.unwrap().attempts;
+    let said = |end, last_try| {
+        Some(Ended::Device {
+            id: DeviceId::from_bytes([2; 16]),
+            end,
+            pin_epoch: 1,
+            last_try,
+        })
+    };
+    device.id = DeviceId::from_bytes([2; 16]);
+    assert_eq!(device.ended(), said(None, true));
+    device.suspend(at(2)).unwrap();
+    assert_eq!(device.ended(), said(Some(DeviceEnd::Suspended), true));
+    device.resume().unwrap();
+    let mut owner = self::device();
+    owner.confirm(at(0), 0).unwrap();
+    owner.attempts = device.attempts.clone().credit(1, asked, [7; 32]).unwrap();
+    assert_eq!(owner.ended(), None);
+    assert!(device.settle(at(61), &limits));
+    assert_eq!(device.ended(), said(Some(DeviceEnd::Locked), false));
 }
 
 #[test]

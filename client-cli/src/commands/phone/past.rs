@@ -1,0 +1,177 @@
+//! `paraphe phone history`: what was asked and answered, and what happened to the person's phones, in one list.
+
+use paraphe_proto::ids::DeviceId;
+use paraphe_proto::time::Timestamp;
+use paraphe_proto::v1::{DeviceEvent, HistoryEntry};
+use serde::Serialize;
+
+use super::Ready;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{View, table, time_text};
+
+const PAGE_SIZE: u32 = 100;
+
+pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
+    let (phone, server) = (&ready.phone, &ready.server);
+    let (mut entries, mut next) = (Vec::new(), None);
+    loop {
+        let page = phone.history(server, next.as_deref(), PAGE_SIZE).await?;
+        entries.extend(page.entries);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    let mut events = Vec::new();
+    loop {
+        let page = phone.device_events(server, next.as_deref(), PAGE_SIZE).await?;
+        events.extend(page.events);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    context
+        .output
+        .show(&HistoryView::new(phone.device_id(), entries, events))
+}
+
+/// The past, newest first.
+#[derive(Serialize)]
+struct HistoryView {
+    entries: Vec<Entry>,
+    phones: Vec<Event>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    at: Timestamp,
+    challenge_id: String,
+    relying_party: String,
+    title: String,
+    rows: Vec<(String, String)>,
+    state: String,
+    decided_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Event {
+    at: Timestamp,
+    device_id: String,
+    this_phone: bool,
+    event: String,
+    who: String,
+    why: String,
+}
+
+impl HistoryView {
+    fn new(own: DeviceId, entries: Vec<HistoryEntry>, events: Vec<DeviceEvent>) -> Self {
+        let own = own.to_string();
+        let entries = entries.into_iter().map(|entry| Entry {
+            at: Timestamp::from_secs(entry.at),
+            challenge_id: entry.challenge_id,
+            relying_party: entry.relying_party_name,
+            title: entry.title,
+            rows: entry.rows.into_iter().map(|row| (row.label, row.value)).collect(),
+            state: entry.state,
+            decided_at: (entry.decided_at > 0).then(|| Timestamp::from_secs(entry.decided_at)),
+        });
+        let phones = events.into_iter().map(|event| Event {
+            at: Timestamp::from_secs(event.at),
+            this_phone: event.device_id == own,
+            device_id: event.device_id,
+            event: event.event,
+            who: event.who,
+            why: event.why,
+        });
+        Self {
+            entries: entries.collect(),
+            phones: phones.collect(),
+        }
+    }
+}
+
+impl Entry {
+    fn row(&self) -> (Timestamp, [String; 4]) {
+        let what = match self.rows.first() {
+            Some((_, value)) => format!("{}: {value}", self.title),
+            None => self.title.clone(),
+        };
+        let (asked, state) = (self.relying_party.clone(), self.state.clone());
+        (self.at, [time_text(self.at), asked, what, state])
+    }
+}
+
+impl Event {
+    fn row(&self) -> (Timestamp, [String; 4]) {
+        let what = match self.this_phone {
+            true => "this phone".to_owned(),
+            false => format!("phone {}", self.device_id),
+        };
+        let happened = format!("{} ({})", words(&self.event), words(&self.why));
+        (self.at, [time_text(self.at), words(&self.who), what, happened])
+    }
+}
+
+/// A name of the protocol as it is read; the words of people have no underscores to lose.
+fn words(name: &str) -> String {
+    match name.starts_with("dev_") || name.contains(' ') {
+        true => name.to_owned(),
+        false => name.replace('_', " "),
+    }
+}
+
+impl View for HistoryView {
+    fn text(&self) -> String {
+        let asked = self.entries.iter().map(Entry::row);
+        let mut rows: Vec<_> = asked.chain(self.phones.iter().map(Event::row)).collect();
+        if rows.is_empty() {
+            return "Nothing yet.\n".to_owned();
+        }
+        rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let rows = rows.into_iter().map(|(_, row)| row);
+        format!("{}\n", table(["when", "who", "what", "outcome"], rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_stand_in_one_list_newest_first() {
+        let own = DeviceId::from_bytes([1; 16]);
+        let entry = HistoryEntry {
+            at: 1_795_000_010,
+            relying_party_name: "Course Market".into(),
+            title: "Buy".into(),
+            state: "approved".into(),
+            ..Default::default()
+        };
+        let event = |at, device_id: DeviceId, who: &str, why: &str| DeviceEvent {
+            at,
+            device_id: device_id.to_string(),
+            event: "quarantine_ended".into(),
+            who: who.into(),
+            why: why.into(),
+            ..Default::default()
+        };
+        let events = vec![
+            event(1_795_000_020, own, "own_phone", "suspension_code"),
+            event(
+                1_795_000_000,
+                DeviceId::from_bytes([2; 16]),
+                "supervisor",
+                "lost at sea",
+            ),
+        ];
+        let text = HistoryView::new(own, vec![entry], events).text();
+        let at = |needle: &str| text.find(needle).unwrap_or_else(|| panic!("{needle}: {text}"));
+        assert!(at("this phone") < at("Course Market"));
+        assert!(at("Course Market") < at("lost at sea"));
+        assert!(at("suspension code") < at("phone dev_"));
+        let empty = HistoryView::new(own, Vec::new(), Vec::new());
+        assert_eq!(empty.text(), "Nothing yet.\n");
+    }
+}

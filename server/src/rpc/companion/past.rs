@@ -1,0 +1,58 @@
+//! `DeviceEvents`, and what it shares with `History`.
+
+use paraphe_proto::v1::{self, SignedRequest};
+use tonic::{Request, Response, Status};
+
+use super::CompanionService;
+use crate::app::history;
+use crate::domain::device::DeviceEvent;
+use crate::domain::fault::Fault;
+use crate::rpc::encode;
+
+/// The number that a page ends before, and its size.
+pub(super) fn page(token: &str, size: u32) -> Result<(u64, i64), Fault> {
+    let size = match size {
+        0 => 50,
+        size @ 1..=100 => i64::from(size),
+        _ => return Err(Fault::field("page_size", "It must be 0 to 100.")),
+    };
+    let before = match token {
+        "" => u64::MAX,
+        token => token
+            .parse()
+            .map_err(|_| Fault::field("page_token", "It must come from the page before."))?,
+    };
+    Ok((before, size))
+}
+
+impl CompanionService {
+    pub(super) async fn past_of_phones(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::DeviceEventsResponse>, Status> {
+        let now = self.0.now()?;
+        let proven = self
+            .by_nonce::<v1::DeviceEventsBody>(request, method!("DeviceEvents"), now)
+            .await?;
+        let (before, size) = page(&proven.body.page_token, proven.body.page_size)?;
+        let id = proven.phone.device_id;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| history::device_events(s, id, before, size);
+        let (page, more) = self.0.read("device_events", now, verb).await?;
+        let last = page.last().filter(|_| more).map(|past| past.number.to_string());
+        Ok(Response::new(v1::DeviceEventsResponse {
+            events: page.iter().map(event).collect(),
+            next_page_token: last.unwrap_or_default(),
+        }))
+    }
+}
+
+fn event(past: &DeviceEvent) -> v1::DeviceEvent {
+    v1::DeviceEvent {
+        at: past.at.as_secs(),
+        device_id: past.device_id.to_string(),
+        event: past.what.as_str().to_owned(),
+        state: encode::device_state(past.state).into(),
+        who: past.who.as_str().to_owned(),
+        why: past.why.clone(),
+    }
+}
