@@ -45,6 +45,7 @@ mod load;
 mod master_key;
 #[path = "../models/mod.rs"]
 mod models;
+mod own_phone;
 mod parallel;
 mod pin;
 mod privacy;

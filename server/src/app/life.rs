@@ -1,7 +1,8 @@
 //! What happens to an enrolled phone besides answering: suspended, resumed, revoked, replaced (protocol.md section 5).
 //!
 //! Invariant: nothing but an approval with PIN lets a suspended phone go on; support can end, never restore. A phone is replaced only
-//! when the quarantine of the new one is over, and until then the old one may veto it.
+//! when the quarantine of the new one is over, and until then the old one may veto it. A new phone that rests on the old one's word alone
+//! takes its place only while the old one is active.
 
 use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
@@ -9,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
-use super::{Scope, activation as activations, challenge, lift, pairwise};
+use super::{Scope, activation as activations, challenge, lift, pairwise, replacement};
 use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::device::{Before, Device, ProvenPhone, State as DeviceState};
 use crate::domain::fault::{self, Result};
@@ -63,28 +64,37 @@ pub fn suspend_by_code(
     code: &str,
 ) -> Result<Moved> {
     let limits = s.facts.attempt_limits();
+    let mut moved: Option<Moved> = None;
     for person in pairwise::namesakes(s, identity)? {
+        // Several have the same code: a phone and the one that it vouched for.
         for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
             phone.settle(s.now, &limits);
             if phone.is_confirmed() && has_code(s, &phone, code) {
-                return match phone.state {
-                    DeviceState::Suspended { .. } => {
-                        s.audit(actor, "suspend_device", phone.id, "suspended_already")?;
-                        Ok(Moved {
-                            state: phone.state,
-                            ended: Vec::new(),
-                        })
-                    }
-                    _ => suspend(s, phone, actor, "suspension_code"),
-                };
+                let one = suspend_once(s, phone, actor)?;
+                match &mut moved {
+                    Some(moved) => moved.ended.extend(one.ended),
+                    None => moved = Some(one),
+                }
             }
         }
     }
-    fault::SUSPENSION_REFUSED.broken()
+    moved.ok_or_else(|| fault::SUSPENSION_REFUSED.fault())
+}
+
+fn suspend_once(s: &mut Scope<'_, '_>, phone: Stored<Device>, actor: &str) -> Result<Moved> {
+    if !matches!(phone.state, DeviceState::Suspended { .. }) {
+        return suspend(s, phone, actor, "suspension_code");
+    }
+    s.audit(actor, "suspend_device", phone.id, "suspended_already")?;
+    Ok(Moved {
+        state: phone.state,
+        ended: Vec::new(),
+    })
 }
 
 fn has_code(s: &Scope<'_, '_>, phone: &Device, digits: &str) -> bool {
-    let (Some(known), Some(id)) = (&phone.suspension, &phone.activation_id) else {
+    let came_with = phone.suspension_of.as_ref().or(phone.activation_id.as_ref());
+    let (Some(known), Some(id)) = (&phone.suspension, came_with) else {
         return false;
     };
     let given = s.facts.keys.suspension_hash(id, digits);
@@ -145,6 +155,7 @@ pub fn resume(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Challenge> 
             lifetime_s: None,
             purpose: Purpose::Resume,
             enrolment: None,
+            replacement: None,
         },
     )
 }
@@ -295,7 +306,8 @@ pub fn require_room(
     Ok(others)
 }
 
-/// A phone whose quarantine is over takes the place of the old one, which ends.
+/// A phone whose quarantine is over takes the place of the old one, which ends. One that rests on the old one's word is revoked instead
+/// where the old one is not active any more.
 ///
 /// # Errors
 /// Those of the store.
@@ -303,13 +315,16 @@ pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challeng
     let Some(replaced) = new.take_over(s.now) else {
         return Ok(Vec::new());
     };
-    lift::proofed(s, new.subject_id)?;
-    let Some(mut old) = device::load(&mut s.rows, replaced)? else {
-        return Ok(Vec::new());
-    };
-    if !old.is_alive() {
+    if new.vouched_by.is_none() {
+        lift::proofed(s, new.subject_id)?;
+    } else if !replacement::vouches(s, replaced)? {
+        tracing::warn!(device_id = %new.id, old = %replaced, "the phone that vouched for a new one is not active any more");
+        new.revoke(s.now);
         return Ok(Vec::new());
     }
+    let Some(mut old) = device::load(&mut s.rows, replaced)?.filter(|old| old.is_alive()) else {
+        return Ok(Vec::new());
+    };
     old.replace(s.now);
     Ok(keep(s, old, "paraphed", "replace_device", &new.id.to_string())?.ended)
 }

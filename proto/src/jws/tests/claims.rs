@@ -122,6 +122,7 @@ fn every_type_accepts_only_its_own_form() {
     accepts_only_its_own_form(&samples::enrolment_challenge());
     accepts_only_its_own_form(&samples::enrolment());
     accepts_only_its_own_form(&samples::pin_change_challenge());
+    accepts_only_its_own_form(&samples::replacement_challenge());
     accepts_only_its_own_form(&samples::pin_change());
     accepts_only_its_own_form(&samples::offer());
     accepts_only_its_own_form(&samples::activation());
