@@ -147,8 +147,9 @@ async fn a_possession_key_without_the_pin_replaces_nothing() {
     let evaluation: Evaluation = serde_json::from_value(Parts::of(&compact.unwrap()).claims).unwrap();
     let issuer = crate::daemon::ISSUER.to_owned();
     let forged = protocol::approval_statement(issuer, &*prover.key, shown.sha256(), &digits, &evaluation);
-    let sent = protocol::send_approval(&world.server, &prover, shown.challenge_id(), &forged.unwrap());
-    assert_eq!(code_of(sent.await), "statement.refused");
+    let forged = forged.unwrap();
+    let sent = protocol::send_approval(&world.server, &prover, shown.challenge_id(), &forged).await;
+    assert_eq!(code_of(sent), "statement.refused");
     assert_eq!(state(&world, &thief).await, DeviceState::AwaitingConfirmation);
     // The owner, who never asked for it, says so.
     old.phone.report(&world.server, &shown).await.unwrap();
@@ -344,8 +345,9 @@ async fn only_the_phone_that_handed_it_out_confirms_a_new_one() {
     let unlocked = protocol::request_evaluation(&world.server, &prover, shown.challenge_id(), &element);
     assert_eq!(code_of(unlocked.await), "challenge.not_found");
     // The new phone itself cannot say yes to itself, nor can an id be anything.
-    let own = protocol::ask_replacement(&world.server, &new.phone.prover().unwrap(), invited.activation_id);
-    assert_eq!(code_of(own.await), "device.not_active");
+    let itself = new.phone.prover().unwrap();
+    let own = protocol::ask_replacement(&world.server, &itself, invited.activation_id).await;
+    assert_eq!(code_of(own), "device.not_active");
     let body = ConfirmReplacementBody {
         activation_id: "act_nonsense".to_owned(),
     };
