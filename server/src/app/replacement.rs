@@ -47,7 +47,7 @@ pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
         let detail = format!("Here it is at most `{}`.", profile.acr.as_str());
         return Err(fault::REPLACEMENT_LEVEL.fault().because(detail));
     }
-    if !subject::load(&mut s.rows, phone.subject_id)?.is_some_and(|person| person.identity.is_some()) {
+    if subject::load(&mut s.rows, phone.subject_id)?.is_none_or(|person| person.identity.is_none()) {
         return fault::REPLACEMENT_STAFF.broken();
     }
     require_none_pending(s, &phone)?;
