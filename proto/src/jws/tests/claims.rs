@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Claims that may be absent, and objects whose member names are free.
-const OPTIONAL: [&str; 3] = ["attestation", "enrolment", "new_pin_policy"];
+const OPTIONAL: [&str; 4] = ["attestation", "enrolment", "new_pin_policy", "replacement"];
 const FREE: [&str; 1] = ["parameters"];
 
 fn json(statement: &impl Statement) -> Value {
