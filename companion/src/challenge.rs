@@ -10,7 +10,7 @@ use paraphe_proto::challenge::device_handle;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::jws::Verified;
 use paraphe_proto::pin::PinPolicy;
-use paraphe_proto::statements::{Challenge, Display, Enrolled, MatchMode, RelyingParty};
+use paraphe_proto::statements::{Challenge, Display, Enrolled, MatchMode, RelyingParty, Replacement};
 use paraphe_proto::time::Timestamp;
 
 use crate::error::Error;
@@ -97,6 +97,12 @@ impl Shown {
     #[must_use]
     pub fn enrolment(&self) -> Option<&Enrolled> {
         self.claims().enrolment.as_ref()
+    }
+
+    /// The phone that would take the place of this one, where that is the question; `None` otherwise.
+    #[must_use]
+    pub fn replacement(&self) -> Option<&Replacement> {
+        self.claims().replacement.as_ref()
     }
 
     /// Rules for the new PIN where a PIN change is asked for.

@@ -16,6 +16,7 @@ use crate::{Activation, Argon2Cost, Error, FinalState, Phone, Server, Shown};
 mod activation;
 mod answers;
 mod change_pin;
+mod replacement;
 
 async fn begun() -> (TempDir, Daemon, Server, Activation) {
     let dir = tempfile::tempdir().unwrap();

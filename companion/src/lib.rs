@@ -47,6 +47,7 @@
 //! | `invitation`, `activate`, `prepare` | activation (section 5) |
 //! | `watch`, `challenge`, `own` | what may be shown (section 6) |
 //! | `approve`, `attempt`, `unlock`, `refuse` | answering (sections 4 and 6) |
+//! | `life`, `replace` | stopping, giving up, another phone (section 5) |
 //! | `change_pin`, `epoch` | changing the PIN (section 4) |
 //! | `device`, `history` | what the daemon knows of the phone (section 6) |
 //! | `trust` | the issuer's keys (section 3) |
@@ -80,6 +81,7 @@ mod phone;
 mod prepare;
 pub mod protocol;
 mod refuse;
+mod replace;
 mod request;
 mod software_keystore;
 pub mod state;
@@ -102,6 +104,7 @@ pub use invitation::Invitation;
 pub use keystore::{KeyStore, KeyStoreError, PossessionKey};
 pub use outcome::{FinalState, Receipt};
 pub use phone::Phone;
+pub use replace::Invited;
 pub use software_keystore::SoftwareKeyStore;
 pub use state_file::{StateError, StateFile};
 pub use trust::IssuerKeys;

@@ -9,6 +9,7 @@ pub use crate::change_pin::{
 };
 pub use crate::prepare::{LockFor, lock_approval_key};
 pub use crate::refuse::send_refusal;
+pub use crate::replace::ask_replacement;
 pub use crate::request::{Prover, method, nonce};
 pub use crate::unlock::{
     Expected, check_evaluation, finalize, open_approval_key, request_evaluation, seen, unwrap_approval_key,

@@ -47,6 +47,10 @@ pub mod method {
     pub const REVOKE: &str = "/paraphe.v1.Companion/Revoke";
     /// Stops the phone that would take its place.
     pub const VETO: &str = "/paraphe.v1.Companion/Veto";
+    /// Hands out the secret of a phone that takes its place.
+    pub const REPLACE: &str = "/paraphe.v1.Companion/Replace";
+    /// Asks whether that phone may.
+    pub const CONFIRM_REPLACEMENT: &str = "/paraphe.v1.Companion/ConfirmReplacement";
     /// What was asked and answered.
     pub const HISTORY: &str = "/paraphe.v1.Companion/History";
     /// What happened to the person's phones.
@@ -60,7 +64,7 @@ pub mod method {
     pub const FINISH_PIN_CHANGE: &str = "/paraphe.v1.Companion/FinishPinChange";
 
     #[cfg(test)]
-    pub(crate) const ALL: [&str; 18] = [
+    pub(crate) const ALL: [&str; 20] = [
         EVALUATE_ACTIVATION,
         FINISH_ACTIVATION,
         DEVICE,
@@ -74,6 +78,8 @@ pub mod method {
         RESUME,
         REVOKE,
         VETO,
+        REPLACE,
+        CONFIRM_REPLACEMENT,
         HISTORY,
         DEVICE_EVENTS,
         CHANGE_PIN,

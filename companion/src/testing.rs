@@ -126,6 +126,7 @@ pub(crate) fn challenge(device_id: &DeviceId) -> Challenge {
         },
         enrolment: None,
         new_pin_policy: None,
+        replacement: None,
         nonce: B64([9; 32]),
         iat: NOW,
         exp: NOW.plus_s(300),

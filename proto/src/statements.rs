@@ -12,6 +12,7 @@ mod enrolment;
 mod pin_change;
 mod proof;
 mod proofing;
+mod replacement;
 
 pub use activation::{
     Activation, ActivationKey, KeySet, KeySetEntry, KeyState, KeyUse, Keystore, Offer, verify_activation,
@@ -23,6 +24,7 @@ pub use enrolment::{ENROL_ACTION, ENROL_RELYING_PARTY, Enrolled, Enrolment, evid
 pub use pin_change::{CHANGE_PIN_ACTION, CHANGE_PIN_RELYING_PARTY, PinChange};
 pub use proof::{Freshness, Proof};
 pub use proofing::{Proofing, ProofingOutcome};
+pub use replacement::{REPLACE_ACTION, REPLACE_RELYING_PARTY, Replacement};
 
 /// Longest activation, in bytes: a key attestation of 8 KiB, in base64url three times over.
 const ATTESTED_MAX_BYTES: usize = 24 * 1024;

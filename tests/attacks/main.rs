@@ -47,6 +47,7 @@ mod load;
 mod master_key;
 #[path = "../models/mod.rs"]
 mod models;
+mod own_phone;
 mod parallel;
 mod phone_history;
 mod pin;

@@ -15,7 +15,7 @@ async fn proofed_again(world: &World, person: &Person) -> String {
         .await
 }
 
-async fn replacing(world: &World, case_id: &str) -> Result<v1::IssueActivationResponse, tonic::Status> {
+pub async fn replacing(world: &World, case_id: &str) -> Result<v1::IssueActivationResponse, tonic::Status> {
     let message = v1::IssueActivationRequest {
         case_id: case_id.to_owned(),
         replaces: true,

@@ -38,6 +38,12 @@ pub async fn suspend(world: &World, by: &Clerk, name: &str, code: &str) -> Resul
     Ok(suspended.into_inner().state)
 }
 
+/// What support types when a person calls with their code.
+pub async fn suspend_by_code(world: &World, name: &str, paper: &str) -> String {
+    let agent = world.operator("agent", &[Role::Support]).await;
+    suspend(world, &agent, name, paper).await.unwrap()
+}
+
 pub async fn revoke(world: &World, by: &Clerk, name: &str, reason: &str) -> Result<u32, tonic::Status> {
     let message = v1::RevokeDeviceRequest {
         identity: Some(identity(name)),

@@ -188,6 +188,8 @@ impl Phone {
             replaces: None,
             rollback_noticed: self.rollback_noticed,
             pin_change: None,
+            vouched_by: None,
+            suspension_of: None,
             due_at: None,
         }
     }

@@ -97,6 +97,7 @@ fn challenge(device_id: DeviceId, challenge_id: ChallengeId) -> Challenge {
         },
         enrolment: None,
         new_pin_policy: None,
+        replacement: None,
         nonce: B64([7; 32]),
         iat: at(-60),
         exp: at(240),

@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) first_evaluation: u64,
     /// PIN epoch of the device.
     pub(crate) epoch: u64,
+    /// The activation that the challenge of `ConfirmReplacement` names, where it is not the one that was asked about.
+    pub(crate) other_activation: Option<ActivationId>,
     /// Code that `FinishPinChange` is refused with.
     pub(crate) refuse_pin_change: Option<&'static str>,
     /// The number that the evaluation of a PIN change gets; 0 in an honest daemon.
@@ -91,6 +93,7 @@ impl Daemon {
             lost: Vec::new(),
             first_evaluation: 0,
             epoch: 1,
+            other_activation: None,
             refuse_pin_change: None,
             pin_change_evaluation: 0,
             charges: 0,

@@ -10,7 +10,7 @@ use crate::{
     transcript::Transcript,
 };
 
-use super::enrolment::Enrolled;
+use super::{enrolment::Enrolled, replacement::Replacement};
 
 /// Signed by a `challenge` key of the issuer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Challenge {
     /// Rules for the new PIN; only where a PIN change is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_pin_policy: Option<PinPolicy>,
+    /// The phone that would take the place of the one that is asked; only where that is the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<Replacement>,
     /// Fresh random bytes.
     pub nonce: B64<32>,
     /// When it was signed.

@@ -57,6 +57,7 @@ pub(crate) fn challenge() -> Challenge {
         },
         enrolment: None,
         new_pin_policy: None,
+        replacement: None,
         nonce: B64([4; 32]),
         iat: NOW,
         exp: NOW.plus_s(300),
@@ -84,6 +85,17 @@ pub(crate) fn enrolment_challenge() -> Challenge {
 pub(crate) fn pin_change_challenge() -> Challenge {
     Challenge {
         new_pin_policy: Some(PinPolicy::default()),
+        ..challenge()
+    }
+}
+
+pub(crate) fn replacement_challenge() -> Challenge {
+    Challenge {
+        replacement: Some(Replacement {
+            activation_id: activation_id(),
+            device_id: device_id(),
+            activation_sha256: B64([15; 32]),
+        }),
         ..challenge()
     }
 }

@@ -5,7 +5,7 @@ use paraphe_proto::ids::{ActivationId, CaseId, SubjectId};
 use paraphe_proto::sas::Sas;
 use paraphe_proto::time::Timestamp;
 
-use super::{Scope, expiry, life, lift};
+use super::{Scope, expiry, life, lift, replacement};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, Signature, State};
 use crate::domain::challenge::Challenge;
@@ -52,22 +52,24 @@ pub struct Issue<'a> {
     pub signature: Option<Signature>,
     /// Whether the new phone takes the place of the one that the person has.
     pub replaces: bool,
+    /// The phone that hands it out; `None` where an operator does.
+    pub vouched_by: Option<&'a Device>,
 }
 
-/// Hands out the single-use secret. Where no signature is waited for, earlier open activations of the same person end.
+/// Hands out the single-use secret. Where an operator does, and no signature is waited for, earlier open ones of the same person end.
 ///
 /// # Errors
 /// Those of the store.
 pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) -> Result<Issued> {
-    if issue.signature.is_none() {
+    if issue.signature.is_none() && issue.vouched_by.is_none() {
         end_earlier(s, issue.subject_id, secret.activation_id(), issue.issued_by)?;
     }
     let (id, code) = (secret.activation_id(), secret.code().to_string());
     let profile = profile_of(s, issue.channel)?;
-    let (acr, expires_at) = (
-        profile.acr,
-        s.now.plus_s(i64::from(profile.activation_lifetime_s)),
-    );
+    let acr = issue
+        .vouched_by
+        .map_or(profile.acr, |phone| phone.acr.min(profile.acr));
+    let expires_at = s.now.plus_s(i64::from(profile.activation_lifetime_s));
     let state = match issue.signature {
         Some(_) => State::AwaitingSignature,
         None => State::Issued,
@@ -83,6 +85,7 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         expires_at,
         mac_key: Secret::new(*secret.mac_key()),
         wrong_digits: 0,
+        vouched_by: issue.vouched_by.map(|phone| phone.id),
         signature: issue.signature,
         replaces: issue.replaces,
         suspension: suspension.as_ref().map(|(_, hash)| Bytes(*hash)),
@@ -135,8 +138,11 @@ pub fn end(s: &mut Scope<'_, '_>, mut found: Stored<Activation>, actor: &str) ->
     s.audit(actor, "revoke_activation", found.id, "ok")
 }
 
-/// An operator who was disabled enrols nobody any more, also by what they handed out before.
+/// An operator who was disabled enrols nobody any more, also by what they handed out before; nor does a phone that is not active.
 fn require_issuer_trusted(s: &mut Scope<'_, '_>, found: &Activation) -> Result<()> {
+    if let Some(phone) = found.vouched_by {
+        return replacement::voucher(s, phone).map(drop);
+    }
     let Ok(id) = found.issued_by.parse() else {
         return Ok(());
     };
@@ -217,29 +223,16 @@ pub fn view(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId) -> Result<View
 pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sas) -> Result<View> {
     let mut found = of_actor(s, actor, id)?;
     found.require_alive(s.now)?;
-    let State::AwaitingConfirmation {
-        device_id,
-        possession_key,
-        sas_nonce,
-        finished,
-        sas,
-    } = &found.state
-    else {
+    let State::AwaitingConfirmation { device_id, sas, .. } = &found.state else {
         return fault::ACTIVATION_STATE.broken();
     };
     let right = Sas::parse(sas).is_ok_and(|right| right.ct_eq(digits));
-    let confirmed = State::Confirmed {
-        device_id: *device_id,
-        possession_key: *possession_key,
-        sas_nonce: Secret::new(*sas_nonce.expose()),
-        finished: *finished,
-    };
     let phone = device::load(&mut s.rows, *device_id)?;
     let mut phone = phone.ok_or_else(|| Fault::internal("an activation without its device"))?;
     let mut ended = Vec::new();
     let refused = if right {
         ended = accept(s, &found, &mut phone)?;
-        found.state = confirmed;
+        found.confirm()?;
         None
     } else {
         found.wrong_digits();

@@ -8,7 +8,7 @@ use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::jws::{self, Verified};
 use paraphe_proto::statements::{self, Approval, Refusal, RefusalDecision};
 
-use super::{Scope, challenge, enrolment, life, lift, pin_change};
+use super::{Scope, challenge, enrolment, life, lift, pin_change, replacement};
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::{Cause, Device, ProvenPhone};
 use crate::domain::digest::sha256;
@@ -108,13 +108,29 @@ pub fn answer(
         return Ok(credited(challenge, Some(refused)));
     }
     if !right_code {
+        replacement::wrong_digits(s, &challenge)?;
         return Ok(credited(fail(s, challenge, signed)?, None));
     }
-    if let Err(fault) = enrolment::require_signable(s, &challenge.purpose, &signed.enrolment) {
-        tracing::info!(challenge_id = %challenge.id, code = fault.code(), "an enrolment can no longer be signed");
+    if let Err(fault) = require_purpose(s, &challenge, &phone, signed) {
+        tracing::info!(challenge_id = %challenge.id, code = fault.code(), "what was approved can no longer be done");
         return Ok(credited(fail(s, challenge, signed)?, None));
     }
-    Ok(credited(approve(s, challenge, &mut phone, signed)?, None))
+    let (challenge, ended) = approve(s, challenge, &mut phone, signed)?;
+    Ok(Outcome {
+        also_ended: ended.into_iter().map(Arc::new).collect(),
+        ..credited(challenge, None)
+    })
+}
+
+/// Whether what an approval sets in motion can still be done.
+fn require_purpose(
+    s: &mut Scope<'_, '_>,
+    challenge: &Challenge,
+    phone: &Device,
+    signed: &Signed,
+) -> Result<()> {
+    enrolment::require_signable(s, &challenge.purpose, &signed.enrolment)?;
+    replacement::require_confirmable(s, phone, &challenge.purpose)
 }
 
 fn fail(s: &mut Scope<'_, '_>, challenge: Stored<Challenge>, signed: &Signed) -> Result<Stored<Challenge>> {
@@ -131,7 +147,7 @@ fn approve(
     challenge: Stored<Challenge>,
     phone: &mut Stored<Device>,
     signed: &Signed,
-) -> Result<Stored<Challenge>> {
+) -> Result<(Stored<Challenge>, Vec<Challenge>)> {
     let approval = &signed.approval;
     let assertion_expires_at = s.now.plus_s(ASSERTION_LIFETIME_S);
     let assertion = mint(s, &challenge, phone, approval)?;
@@ -142,7 +158,9 @@ fn approve(
         assertion_expires_at,
     };
     let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
+    let mut ended = Vec::new();
     match (&challenge.purpose, &signed.enrolment) {
+        (Purpose::Replace { activation_id }, _) => ended = replacement::confirm(s, phone, *activation_id)?,
         (Purpose::Lift { relying_party_id }, _) => {
             lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
         }
@@ -153,7 +171,7 @@ fn approve(
         }
         _ => {}
     }
-    Ok(challenge)
+    Ok((challenge, ended))
 }
 
 fn mint(
@@ -235,6 +253,7 @@ pub fn refuse(
         RefusalDecision::NotMe => State::Reported { at, refusal: compact },
     };
     let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
+    replacement::refused(s, &challenge)?;
     let also_ended = match claims.decision {
         RefusalDecision::NotMe => report(s, &challenge)?,
         RefusalDecision::Deny => Vec::new(),
@@ -263,7 +282,9 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challe
             enrolment::disown(s, operator_id, Some(activation_id))?;
             return Ok(Vec::new());
         }
-        Purpose::Lift { .. } | Purpose::Resume | Purpose::ChangePin => return Ok(Vec::new()),
+        Purpose::Lift { .. } | Purpose::Resume | Purpose::ChangePin | Purpose::Replace { .. } => {
+            return Ok(Vec::new());
+        }
     }
     let party = &challenge.relying_party_id;
     let mut blocks = subject::blocks(&mut s.rows, challenge.subject_id)?;

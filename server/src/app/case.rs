@@ -115,6 +115,7 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId, replaces: bool
         issued_by: &clerk.id.to_string(),
         signature: asked.signature.take(),
         replaces,
+        vouched_by: None,
     };
     let issued = activation::issue(s, secret, issue)?;
     Ok((issued, asked))

@@ -116,6 +116,7 @@ pub fn ask(s: &mut Scope<'_, '_>, clerk: &Operator, asking: &Asking<'_>) -> Resu
                 activation_id,
             },
             enrolment: Some(enrolled),
+            replacement: None,
         },
     )?;
     let signature = Signature {

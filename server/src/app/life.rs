@@ -1,14 +1,15 @@
 //! What happens to an enrolled phone besides answering: suspended, resumed, revoked, replaced (protocol.md section 5).
 //!
 //! Invariant: nothing but an approval with PIN lets a suspended phone go on; support can end, never restore. A phone is replaced only
-//! when the quarantine of the new one is over, and until then the old one may veto it.
+//! when the quarantine of the new one is over, and until then the old one may veto it. A new phone that rests on the old one's word alone
+//! takes its place only while the old one is active.
 
 use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
-use super::{Scope, activation as activations, challenge, lift, pairwise};
+use super::{Scope, activation as activations, challenge, lift, pairwise, replacement};
 use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::device::{Before, Cause, Device, ProvenPhone, State as DeviceState, Who};
 use crate::domain::fault::{self, Result};
@@ -114,6 +115,7 @@ pub fn resume(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Challenge> 
             lifetime_s: None,
             purpose: Purpose::Resume,
             enrolment: None,
+            replacement: None,
         },
     )
 }
@@ -267,7 +269,8 @@ pub fn require_room(
     Ok(others)
 }
 
-/// A phone whose quarantine is over takes the place of the old one, which ends.
+/// A phone whose quarantine is over takes the place of the old one, which ends. One that rests on the old one's word is revoked instead
+/// where the old one is not active any more.
 ///
 /// # Errors
 /// Those of the store.
@@ -275,13 +278,16 @@ pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challeng
     let Some(replaced) = new.take_over(s.now) else {
         return Ok(Vec::new());
     };
-    lift::proofed(s, new.subject_id)?;
-    let Some(mut old) = device::load(&mut s.rows, replaced)? else {
-        return Ok(Vec::new());
-    };
-    if !old.is_alive() {
+    if new.vouched_by.is_none() {
+        lift::proofed(s, new.subject_id)?;
+    } else if !replacement::vouches(s, replaced)? {
+        tracing::warn!(device_id = %new.id, old = %replaced, "the phone that vouched for a new one is not active any more");
+        new.revoke(s.now);
         return Ok(Vec::new());
     }
+    let Some(mut old) = device::load(&mut s.rows, replaced)?.filter(|old| old.is_alive()) else {
+        return Ok(Vec::new());
+    };
     old.replace(s.now);
     let by = Cause::daemon(new.id.to_string());
     Ok(keep(s, old, "paraphed", "replace_device", &by)?.ended)

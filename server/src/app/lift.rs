@@ -55,6 +55,7 @@ pub fn lift(
                 relying_party_id: relying_party_id.map(str::to_owned),
             },
             enrolment: None,
+            replacement: None,
         },
     )
 }

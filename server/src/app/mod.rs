@@ -23,6 +23,7 @@ pub mod pin_change;
 pub mod quota;
 pub mod raise;
 pub mod relying_party;
+pub mod replacement;
 pub mod request;
 pub mod reseal;
 pub mod restore;

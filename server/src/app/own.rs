@@ -1,4 +1,4 @@
-//! Challenges that the daemon raises in its own name: logins, enrolments, lifts. They are ordinary challenges, charged alike
+//! Challenges that the daemon raises in its own name: logins, enrolments, lifts, replacements. They are ordinary challenges, charged alike
 //! (protocol.md section 4, rule 5), with quotas of their own.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use paraphe_proto::encoding::base64url;
 use paraphe_proto::ids::{DeviceId, SubjectId};
 use paraphe_proto::statements::Enrolled;
 
-use super::raise::{Raise, raise};
+use super::raise::{Raise, Vouched, raise};
 use super::{Scope, pairwise};
 use crate::domain::catalogue::ParameterValue;
 use crate::domain::challenge::{Challenge, Purpose};
@@ -31,6 +31,8 @@ pub struct Own<'a> {
     pub purpose: Purpose,
     /// What the phone signs besides the approval.
     pub enrolment: Option<Enrolled>,
+    /// See [`Raise::replacement`].
+    pub replacement: Option<Vouched>,
 }
 
 /// Raises it; whether a match code is drawn is the action's word.
@@ -63,6 +65,7 @@ pub fn raise_own(s: &mut Scope<'_, '_>, own: Own<'_>) -> Result<Challenge> {
             quiet: false,
             purpose: own.purpose,
             enrolment: own.enrolment,
+            replacement: own.replacement,
         },
     )
 }

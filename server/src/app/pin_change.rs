@@ -48,6 +48,7 @@ pub fn change_pin(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Raised>
             lifetime_s: None,
             purpose: Purpose::ChangePin,
             enrolment: None,
+            replacement: None,
         },
     )?;
     Ok(Raised {

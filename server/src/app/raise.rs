@@ -49,6 +49,16 @@ pub struct Raise<'a> {
     pub purpose: Purpose,
     /// What the phone signs a statement of its own over, besides the approval.
     pub enrolment: Option<statements::Enrolled>,
+    /// The phone that would take the place of the one that is asked.
+    pub replacement: Option<Vouched>,
+}
+
+/// A new phone that the old one's holder is asked to vouch for.
+pub struct Vouched {
+    /// What the challenge says of it.
+    pub phone: statements::Replacement,
+    /// What it shows: typed instead of a code that would be drawn.
+    pub digits: String,
 }
 
 /// Renders, signs and stores.
@@ -76,9 +86,14 @@ pub fn raise(s: &mut Scope<'_, '_>, raise: Raise<'_>) -> Result<Challenge> {
             _ => Fault::internal(error),
         })?;
     let id = ChallengeId::random(&mut s.rng());
-    let digits = s.facts.config.match_code.digits;
-    let match_code = raise.match_code.then(|| draw_code(&mut s.rng(), digits));
-    let claims = claims(s, &raise, id, display, match_code.is_some())?;
+    let match_code = match &raise.replacement {
+        Some(vouched) => Some(vouched.digits.clone()),
+        None => {
+            let digits = s.facts.config.match_code.digits;
+            raise.match_code.then(|| draw_code(&mut s.rng(), digits))
+        }
+    };
+    let claims = claims(s, &raise, id, display, match_code.as_deref())?;
     let signed = jws::sign(&claims, &*s.facts.keys.challenge())?;
     let challenge = Challenge {
         id,
@@ -112,11 +127,14 @@ fn claims(
     raise: &Raise<'_>,
     id: ChallengeId,
     display: Display,
-    match_code: bool,
+    match_code: Option<&str>,
 ) -> Result<statements::Challenge> {
     let (mode, digits) = match match_code {
-        true => (statements::MatchMode::EnterCode, s.facts.config.match_code.digits),
-        false => (statements::MatchMode::None, 0),
+        Some(code) => (
+            statements::MatchMode::EnterCode,
+            u8::try_from(code.len()).map_err(Fault::internal)?,
+        ),
+        None => (statements::MatchMode::None, 0),
     };
     let rows = display.rows.into_iter();
     Ok(statements::Challenge {
@@ -138,6 +156,7 @@ fn claims(
         match_rule: statements::MatchRule { mode, digits },
         enrolment: raise.enrolment.clone(),
         new_pin_policy: matches!(raise.purpose, Purpose::ChangePin).then(|| s.facts.pin_policy()),
+        replacement: raise.replacement.as_ref().map(|vouched| vouched.phone.clone()),
         nonce: B64(s.random()),
         iat: s.now,
         exp: s.now.plus_s(raise.lifetime_s),

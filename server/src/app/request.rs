@@ -174,6 +174,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
             quiet,
             purpose: Purpose::StepUp,
             enrolment: None,
+            replacement: None,
         },
     )?;
     tracing::debug!(challenge_id = %challenge.id, locale = %cmd.locale, issuer = facts.issuer(), "challenge raised");

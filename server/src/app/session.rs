@@ -51,6 +51,7 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
                 redeemed: false,
             },
             enrolment: None,
+            replacement: None,
         },
     )
 }

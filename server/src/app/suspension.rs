@@ -40,13 +40,19 @@ pub fn suspend_by_code(
     if let Some(Err(exhausted)) = told.as_ref().map(|told| told.require_left(s.now)) {
         return refused(s, actor, identity, exhausted);
     }
-    match of_code(s, identity, code)? {
-        Some(phone) => Ok(Told::Suspended(stop(s, actor, phone)?)),
-        None => {
-            count(s, told, bucket)?;
-            refused(s, actor, identity, fault::SUSPENSION_REFUSED.fault())
+    let mut moved: Option<Moved> = None;
+    for phone in of_code(s, identity, code)? {
+        let one = stop(s, actor, phone)?;
+        match &mut moved {
+            Some(moved) => moved.ended.extend(one.ended),
+            None => moved = Some(one),
         }
     }
+    if let Some(moved) = moved {
+        return Ok(Told::Suspended(moved));
+    }
+    count(s, told, bucket)?;
+    refused(s, actor, identity, fault::SUSPENSION_REFUSED.fault())
 }
 
 fn stop(s: &mut Scope<'_, '_>, actor: &str, phone: Stored<Device>) -> Result<Moved> {
@@ -60,21 +66,24 @@ fn stop(s: &mut Scope<'_, '_>, actor: &str, phone: Stored<Device>) -> Result<Mov
     })
 }
 
-fn of_code(s: &mut Scope<'_, '_>, identity: &PivotIdentity, code: &str) -> Result<Option<Stored<Device>>> {
+/// Several have the same code: a phone and the one that it vouched for.
+fn of_code(s: &mut Scope<'_, '_>, identity: &PivotIdentity, code: &str) -> Result<Vec<Stored<Device>>> {
     let limits = s.facts.attempt_limits();
+    let mut found = Vec::new();
     for person in pairwise::namesakes(s, identity)? {
         for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
             phone.settle(s.now, &limits);
             if phone.is_confirmed() && has_code(s, &phone, code) {
-                return Ok(Some(phone));
+                found.push(phone);
             }
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn has_code(s: &Scope<'_, '_>, phone: &Device, digits: &str) -> bool {
-    let (Some(known), Some(id)) = (&phone.suspension, &phone.activation_id) else {
+    let came_with = phone.suspension_of.as_ref().or(phone.activation_id.as_ref());
+    let (Some(known), Some(id)) = (&phone.suspension, came_with) else {
         return false;
     };
     let given = s.facts.keys.suspension_hash(id, digits);

@@ -2,7 +2,8 @@
 //!
 //! Read by `app/` when a case is opened and an activation issued. `counter`, `operator` and `init` are always there; another
 //! channel is open when the file has a section for it, which starts from that channel's defaults. `operator` enrols staff
-//! phones and `init` is the first administrators' own: neither is offered to the public.
+//! phones, `init` is the first administrators' own, and through `own_phone` an old phone hands over to a new one: clerks open no case
+//! in them.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,8 @@ pub enum ChannelName {
     Consulate,
     /// A file on paper.
     Paper,
+    /// A new phone in the place of an old one, by an approval on the old one.
+    OwnPhone,
     /// Staff phones, enrolled by an administrator.
     Operator,
     /// The first administrators, by `paraphed init`.
@@ -42,13 +45,14 @@ pub enum ChannelName {
 
 impl ChannelName {
     /// Every channel, the public ones first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Counter,
         Self::HomeVisit,
         Self::Remote,
         Self::Letter,
         Self::Consulate,
         Self::Paper,
+        Self::OwnPhone,
         Self::Operator,
         Self::Init,
     ];
@@ -63,6 +67,7 @@ impl ChannelName {
             Self::Letter => "letter",
             Self::Consulate => "consulate",
             Self::Paper => "paper",
+            Self::OwnPhone => "own_phone",
             Self::Operator => "operator",
             Self::Init => "init",
         }
@@ -77,7 +82,7 @@ impl ChannelName {
     /// Whether a clerk may open a case for a member of the public through it.
     #[must_use]
     pub fn is_public(self) -> bool {
-        !matches!(self, Self::Operator | Self::Init)
+        !matches!(self, Self::OwnPhone | Self::Operator | Self::Init)
     }
 }
 
@@ -86,7 +91,7 @@ impl ChannelName {
 pub struct ChannelProfile {
     /// Life of an issued activation, 60 s to 30 days; from 1 s in a demonstration.
     pub activation_lifetime_s: u32,
-    /// The level of assurance that a phone enrolled here has.
+    /// The level of assurance that a phone enrolled here has; for `own_phone`, the highest one that is handed over.
     pub acr: Acr,
     /// The checks that must be recorded as passed before an activation is issued.
     pub checks: Vec<EvidenceCheck>,
@@ -100,7 +105,7 @@ pub struct ChannelProfile {
 
 impl ChannelProfile {
     pub(super) fn default_of(channel: ChannelName) -> Self {
-        use ChannelName::{Consulate, Counter, HomeVisit, Init, Letter, Operator, Paper, Remote};
+        use ChannelName::{Consulate, Counter, HomeVisit, Init, Letter, Operator, OwnPhone, Paper, Remote};
         use EvidenceCheck::{DocumentGenuine, HolderLikeness};
         let face_to_face = Self {
             activation_lifetime_s: 10 * MINUTE_S,
@@ -127,6 +132,10 @@ impl ChannelProfile {
             Paper => Self {
                 second_clerk: true,
                 ..by_post
+            },
+            OwnPhone => Self {
+                checks: Vec::new(),
+                ..face_to_face
             },
             Operator => Self {
                 quarantine_s: 0,
@@ -170,12 +179,37 @@ impl Channels {
         demonstration: bool,
         attestation: AttestationPolicy,
     ) -> Result<(), ConfigError> {
+        self.profile(ChannelName::OwnPhone)
+            .map_or(Ok(()), check_own_phone)?;
         if demonstration {
             return Ok(());
         }
         self.iter()
             .try_for_each(|(name, profile)| check_profile(name, profile, attestation))
     }
+}
+
+/// No clerk has a part in it, and the six digits are what ties the old phone's yes to the new phone.
+fn check_own_phone(profile: &ChannelProfile) -> Result<(), ConfigError> {
+    let refuse = |key: &str, message: &str| {
+        Err(ConfigError::conflict(
+            format!("channels.own_phone.{key}"),
+            message.to_owned(),
+        ))
+    };
+    if !profile.checks.is_empty() {
+        return refuse("checks", "only [] is allowed: no clerk looks at a document");
+    }
+    if profile.second_clerk {
+        return refuse("second_clerk", "only false is allowed: no clerk has a part in it");
+    }
+    if !profile.sas_confirmation {
+        return refuse(
+            "sas_confirmation",
+            "only true is allowed: the old phone approves the six digits",
+        );
+    }
+    Ok(())
 }
 
 fn check_profile(
@@ -193,7 +227,7 @@ fn check_profile(
     if profile.activation_lifetime_s < MINUTE_S {
         return refuse("activation_lifetime_s", "from 60 to 2592000 is allowed");
     }
-    if name.is_public() && profile.quarantine_s < HOUR_S {
+    if (name.is_public() || name == ChannelName::OwnPhone) && profile.quarantine_s < HOUR_S {
         return refuse("quarantine_s", "from 3600 to 2592000 is allowed");
     }
     if profile.acr == Acr::Eidas3 && attestation == AttestationPolicy::Off {
@@ -213,7 +247,7 @@ impl Default for Channels {
 
 impl From<Sections> for Channels {
     fn from(sections: Sections) -> Self {
-        use ChannelName::{Consulate, Counter, HomeVisit, Init, Letter, Operator, Paper, Remote};
+        use ChannelName::{Consulate, Counter, HomeVisit, Init, Letter, Operator, OwnPhone, Paper, Remote};
         let written = [
             (Counter, Some(sections.counter)),
             (HomeVisit, sections.home_visit),
@@ -221,6 +255,7 @@ impl From<Sections> for Channels {
             (Letter, sections.letter),
             (Consulate, sections.consulate),
             (Paper, sections.paper),
+            (OwnPhone, sections.own_phone),
             (Operator, Some(sections.operator)),
             (Init, Some(sections.init)),
         ];
@@ -241,6 +276,7 @@ struct Sections {
     letter: Option<Changes>,
     consulate: Option<Changes>,
     paper: Option<Changes>,
+    own_phone: Option<Changes>,
     operator: Changes,
     init: Changes,
 }

@@ -192,6 +192,26 @@ fn values_that_do_not_go_together_are_refused_naming_both() {
             "profile.demonstration",
         ),
         (
+            "[channels.own_phone]\nquarantine_s = 3599\n",
+            "channels.own_phone.quarantine_s",
+            "profile.demonstration",
+        ),
+        (
+            "[profile]\ndemonstration = true\n[channels.own_phone]\nsas_confirmation = false\n",
+            "channels.own_phone.sas_confirmation",
+            "only true",
+        ),
+        (
+            "[channels.own_phone]\nsecond_clerk = true\n",
+            "channels.own_phone.second_clerk",
+            "only false",
+        ),
+        (
+            "[channels.own_phone]\nchecks = [\"chip\"]\n",
+            "channels.own_phone.checks",
+            "only []",
+        ),
+        (
             "[channels.letter]\nactivation_lifetime_s = 59\n",
             "channels.letter.activation_lifetime_s",
             "profile.demonstration",

@@ -136,6 +136,9 @@ pub struct Activation {
     /// Whether its phone takes the place of the one that the person has.
     #[serde(default)]
     pub replaces: bool,
+    /// The phone that handed it out, to be replaced by its phone; `None` where an operator did.
+    #[serde(default)]
+    pub vouched_by: Option<DeviceId>,
     /// Keyed hash of the code with which the person suspends its phone from afar.
     #[serde(default)]
     pub suspension: Option<Bytes<32>>,
@@ -202,6 +205,32 @@ impl Activation {
         self.subject_id = subject_id;
         self.state = State::Issued;
         Ok(self)
+    }
+
+    /// The digits were right: its device counts.
+    ///
+    /// # Errors
+    /// `activation.state` unless it waits for them.
+    pub fn confirm(&mut self) -> Result<()> {
+        self.state = match std::mem::replace(&mut self.state, State::Revoked) {
+            State::AwaitingConfirmation {
+                device_id,
+                possession_key,
+                sas_nonce,
+                finished,
+                ..
+            } => State::Confirmed {
+                device_id,
+                possession_key,
+                sas_nonce,
+                finished,
+            },
+            other => {
+                self.state = other;
+                return fault::ACTIVATION_STATE.broken();
+            }
+        };
+        Ok(())
     }
 
     /// Notes wrong digits; the third time the activation is revoked.

@@ -118,6 +118,11 @@ pub enum Purpose {
     Resume,
     /// The person changes the PIN of this phone.
     ChangePin,
+    /// The person lets another phone take the place of this one.
+    Replace {
+        /// The activation that made the other phone.
+        activation_id: ActivationId,
+    },
     /// A clerk signs an enrolment.
     Enrol {
         /// Who.

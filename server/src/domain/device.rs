@@ -159,6 +159,12 @@ pub struct Device {
     /// The phone whose place it takes when its quarantine is over.
     #[serde(default)]
     pub replaces: Option<DeviceId>,
+    /// The phone whose holder vouched for this one with their PIN; `None` where an operator did.
+    #[serde(default)]
+    pub vouched_by: Option<DeviceId>,
+    /// The activation that the code of `suspension` came with; `None` where that is its own.
+    #[serde(default)]
+    pub suspension_of: Option<ActivationId>,
     /// The phone has seen later evaluations than the store knew: it approves nothing any more.
     #[serde(default)]
     pub rollback_noticed: bool,

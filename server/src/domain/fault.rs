@@ -112,6 +112,9 @@ rules! {
     SUSPENSION_REFUSED = "suspension.refused", Precondition, "No phone of that person has that suspension code.";
     SUSPENSION_EXHAUSTED = "suspension.too_many", Exhausted, "Five wrong suspension codes were told for that person today: none is looked at until the day (UTC) is over; the phone itself and a supervisor still can.";
     REPLACEMENT_LEVEL = "replacement.level", Precondition, "A phone is replaced only through a channel of the same level or above.";
+    REPLACEMENT_CLOSED = "replacement.closed", Precondition, "This service puts another phone in the place of one only after a new identity check.";
+    REPLACEMENT_STAFF = "replacement.staff", Precondition, "A staff phone is not replaced by its holder alone: an administrator enrols another.";
+    REPLACEMENT_PENDING = "replacement.pending", Precondition, "Another phone is about to take the place of this one already: wait for it, or stop it by a veto.";
     NOTHING_TO_REVOKE = "subject.no_phone", NotFound, "That person has no phone, or is not known.";
     ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has a phone already: say that the new one replaces it, if that is what they want.";
     ACTIVATION_NOT_FOUND = "activation.not_found", NotFound, "There is no such activation, or its secret was not proven.";

@@ -16,8 +16,7 @@ use super::proof::{self, Bound, Proven};
 use super::{Shared, decode, encode, status, watch};
 use crate::app;
 use crate::app::unlock::UnlockCommand;
-use crate::app::{activation, answer, challenge, enrolment, history, lift, unlock};
-use crate::domain::challenge::Challenge;
+use crate::app::{activation, answer, challenge, enrolment, lift, unlock};
 use crate::domain::fault::{self, Fault};
 use crate::store::meta;
 
@@ -35,6 +34,7 @@ macro_rules! method {
 mod evaluation;
 mod past;
 mod pin_change;
+mod replacement;
 
 impl CompanionService {
     async fn by_nonce<B: prost::Message + Default>(
@@ -255,6 +255,7 @@ impl Companion for CompanionService {
         let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, &phone, id, &signed);
         let outcome = self.settled("answer", proven.phone.device_id, now, verb).await?;
         self.0.wake(&outcome.challenge);
+        outcome.also_ended.iter().for_each(|ended| self.0.wake(ended));
         match outcome.refused {
             Some(fault) => Err(fault.into()),
             None => Ok(Response::new(encode::outcome(&outcome))),
@@ -312,31 +313,25 @@ impl Companion for CompanionService {
         self.moved::<v1::VetoBody>(request, named, app::life::veto).await
     }
 
+    async fn replace(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::ReplaceResponse>, Status> {
+        self.hand_out(request).await
+    }
+
+    async fn confirm_replacement(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<v1::ConfirmReplacementResponse>, Status> {
+        self.ask_replacement(request).await
+    }
+
     async fn history(
         &self,
         request: Request<SignedRequest>,
     ) -> Result<Response<v1::HistoryResponse>, Status> {
-        let now = self.0.now()?;
-        let proven = self
-            .by_nonce::<v1::HistoryBody>(request, method!("History"), now)
-            .await?;
-        let (before, size) = past::page(&proven.body.page_token, proven.body.page_size)?;
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| {
-            history::history(s, proven.phone.device_id, before, size)
-        };
-        let (page, more) = self.0.read("history", now, verb).await?;
-        let entries = page
-            .iter()
-            .map(|past| self.entry(past))
-            .collect::<Result<_, _>>()?;
-        let last = page
-            .last()
-            .filter(|_| more)
-            .map(|past| past.subject_number.to_string());
-        Ok(Response::new(v1::HistoryResponse {
-            entries,
-            next_page_token: last.unwrap_or_default(),
-        }))
+        self.past(request).await
     }
 
     async fn device_events(
@@ -377,11 +372,5 @@ impl CompanionService {
             Ok(given) => enrolment::Statement::Given(Box::new(given)),
             Err(_) => enrolment::Statement::Refused,
         }
-    }
-
-    fn entry(&self, past: &Challenge) -> Result<v1::HistoryEntry, Status> {
-        let facts = &self.0.daemon.facts;
-        let shown = facts.keys.reopen_challenge(&past.statement, facts.issuer())?;
-        Ok(encode::history_entry(past, shown))
     }
 }

@@ -45,6 +45,18 @@ pub fn open_of_subject(
     )
 }
 
+/// Those of a person whose time ends or ended after `since`, whatever became of them.
+pub fn ending_after(
+    rows: &mut Rows<'_, '_>,
+    subject_id: SubjectId,
+    since: Timestamp,
+) -> Result<Vec<Stored<Activation>>, StoreError> {
+    rows.select(
+        "subject_id = $1 AND expires_at > $2",
+        &[subject_id.to_string().into(), since.as_secs().into()],
+    )
+}
+
 /// Those whose time is over, at most `limit`.
 pub fn overdue(
     rows: &mut Rows<'_, '_>,

@@ -144,6 +144,7 @@ pub fn activation(
         expires_at: person.at.plus_s(600),
         mac_key: Secret::new(random()),
         wrong_digits: 0,
+        vouched_by: None,
         acr: Some(Acr::Eidas2),
         replaces: false,
         suspension: None,
@@ -184,6 +185,8 @@ pub fn device(person: &Person, activation_id: ActivationId, signed: &Statements)
         replaces: None,
         rollback_noticed: false,
         pin_change: None,
+        vouched_by: None,
+        suspension_of: None,
         due_at: None,
     }
 }

@@ -62,6 +62,8 @@ pub fn run(data: &[u8]) {
         RefuseBody => |m: v1::RefuseBody| challenge(&m.challenge_id),
         LiftBody,
         HistoryBody,
+        ReplaceBody,
+        ConfirmReplacementBody => |m: v1::ConfirmReplacementBody| activation(&m.activation_id),
         OpenCaseRequest,
         RecordEvidenceRequest => evidence,
         CountersignRequest,

@@ -55,7 +55,7 @@ pub struct StatementsArgs {
 /// What the phone keeps of an answer: the challenge that was shown, and what was signed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+pub(super) struct Kept {
     challenge: String,
     approval: String,
     refusal: String,
@@ -189,6 +189,13 @@ pub(super) async fn report(context: &Context, ready: &Ready, args: AnswerArgs) -
     finish(context, ready, &args, receipt, FinalState::Reported)
 }
 
+/// Keeps what was shown and signed.
+pub(super) fn keep(ready: &Ready, receipt: &Receipt, answer: FinalState) -> Result<Kept> {
+    let kept = Kept::new(receipt, answer);
+    kept.save(&ready.directory, receipt.challenge_id)?;
+    Ok(kept)
+}
+
 /// Keeps the statements and shows how the challenge ended.
 ///
 /// # Errors
@@ -200,8 +207,7 @@ fn finish(
     receipt: Receipt,
     answer: FinalState,
 ) -> Result<()> {
-    let kept = Kept::new(&receipt, answer);
-    kept.save(&ready.directory, args.challenge)?;
+    let kept = keep(ready, &receipt, answer)?;
     if let Some(out) = &args.out {
         kept.write(out)?;
     }

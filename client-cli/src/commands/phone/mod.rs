@@ -5,6 +5,7 @@ mod answer;
 mod change_pin;
 mod look;
 mod past;
+mod replace;
 mod views;
 
 use std::path::PathBuf;
@@ -73,6 +74,10 @@ enum Command {
     },
     /// Stop the phone that is about to take the place of this one
     Veto,
+    /// Hand out the code for a new phone that takes the place of this one; `confirm` follows
+    Replace,
+    /// Let that new phone take the place of this one: type the six digits that it shows, then the PIN of this one
+    Confirm(replace::ConfirmArgs),
     /// Change the PIN; the old one opens nothing afterwards
     ChangePin(change_pin::ChangePinArgs),
     /// Write what this phone signed for a challenge, and the challenge, into files
@@ -129,6 +134,8 @@ async fn online(ready: &Ready, context: &Context, command: Command) -> Result<()
         Command::Report(args) => answer::report(context, ready, args).await,
         Command::History => past::history(context, ready).await,
         Command::ChangePin(args) => change_pin::change_pin(context, ready, args).await,
+        Command::Replace => replace::replace(context, ready).await,
+        Command::Confirm(args) => replace::confirm(context, ready, args).await,
         Command::Lift { relying_party } => look::lift(context, ready, relying_party.as_ref()).await,
         Command::Suspend => {
             let state = ready.phone.suspend(&ready.server).await?;

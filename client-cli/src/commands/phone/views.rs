@@ -54,6 +54,45 @@ impl View for PinChangedView {
     }
 }
 
+/// A phone whose place another one takes.
+#[derive(Serialize)]
+pub struct ReplacingView {
+    challenge_id: String,
+    new_device_id: String,
+    state: DeviceState,
+    replaced_at: Option<Timestamp>,
+}
+
+impl ReplacingView {
+    /// What was approved, and what became of this phone.
+    pub fn new(shown: &Shown, device: &Device) -> Self {
+        let new = shown.replacement().map(|new| new.device_id.to_string());
+        Self {
+            challenge_id: shown.challenge_id().to_string(),
+            new_device_id: new.unwrap_or_default(),
+            state: device.state,
+            replaced_at: device.replaced_at,
+        }
+    }
+}
+
+impl View for ReplacingView {
+    fn text(&self) -> String {
+        let facts = facts([
+            ("new phone", self.new_device_id.clone()),
+            ("takes over", self.replaced_at.map(time_text).unwrap_or_default()),
+            ("this phone", self.state.to_string()),
+        ]);
+        let next = match self.replaced_at {
+            Some(_) => {
+                "Until then this phone counts; keep it in use, or the new one is revoked. Not you? paraphe phone veto\n"
+            }
+            None => "The new phone counts from now on.\n",
+        };
+        format!("{facts}{next}")
+    }
+}
+
 /// The phone as the daemon sees it.
 #[derive(Serialize)]
 pub struct StatusView {

@@ -3,13 +3,14 @@
 use std::pin::Pin as Pinned;
 
 use paraphe_proto::activation::{ActivationSecret, verify_begin_mac};
-use paraphe_proto::ids::ChallengeId;
+use paraphe_proto::encoding::B64;
+use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
 use paraphe_proto::oprf::{BlindedElement, OprfKey};
 use paraphe_proto::statements::{
-    CHANGE_PIN_ACTION, CHANGE_PIN_RELYING_PARTY, EvaluationContext, MatchMode, MatchRule, Refusal,
-    RefusalDecision, verify_activation,
+    CHANGE_PIN_ACTION, CHANGE_PIN_RELYING_PARTY, EvaluationContext, MatchMode, MatchRule, REPLACE_ACTION,
+    REPLACE_RELYING_PARTY, Refusal, RefusalDecision, Replacement, verify_activation,
 };
 use paraphe_proto::v1::companion_event::Event;
 use paraphe_proto::v1::companion_server::Companion;
@@ -234,6 +235,39 @@ impl Companion for Daemon {
         world.open::<VetoBody>("Veto", request, |_| None)?;
         let state = v1::DeviceState::Revoked.into();
         world.reply("Veto", MovedResponse { state })
+    }
+
+    async fn replace(&self, request: Request<SignedRequest>) -> Result<Response<ReplaceResponse>, Status> {
+        let mut world = self.world();
+        let ReplaceBody {} = world.open("Replace", request, |_| None)?;
+        let reply = ReplaceResponse {
+            activation_id: ActivationId::from_bytes([7; 16]).to_string(),
+            code: "typed".to_owned(),
+            uri: "scanned".to_owned(),
+            expires_at: NOW.plus_s(600).as_secs(),
+        };
+        world.reply("Replace", reply)
+    }
+
+    async fn confirm_replacement(
+        &self,
+        request: Request<SignedRequest>,
+    ) -> Result<Response<ConfirmReplacementResponse>, Status> {
+        let body: ConfirmReplacementBody = self.world().open("ConfirmReplacement", request, |_| None)?;
+        let asked = body.activation_id.parse().unwrap();
+        let activation_id = self.world().other_activation.unwrap_or(asked);
+        let compact = self.ask(|claims| {
+            claims.relying_party.id = REPLACE_RELYING_PARTY.parse().unwrap();
+            claims.action = REPLACE_ACTION.to_owned();
+            claims.replacement = Some(Replacement {
+                activation_id,
+                device_id: DeviceId::random(&mut rng()),
+                activation_sha256: B64([1; 32]),
+            });
+        });
+        let mut world = self.world();
+        let challenge_id = world.id_of(&compact).to_string();
+        world.reply("ConfirmReplacement", ConfirmReplacementResponse { challenge_id })
     }
 
     async fn history(&self, request: Request<SignedRequest>) -> Result<Response<HistoryResponse>, Status> {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Claims that may be absent, and objects whose member names are free.
-const OPTIONAL: [&str; 3] = ["attestation", "enrolment", "new_pin_policy"];
+const OPTIONAL: [&str; 4] = ["attestation", "enrolment", "new_pin_policy", "replacement"];
 const FREE: [&str; 1] = ["parameters"];
 
 fn json(statement: &impl Statement) -> Value {
@@ -122,6 +122,7 @@ fn every_type_accepts_only_its_own_form() {
     accepts_only_its_own_form(&samples::enrolment_challenge());
     accepts_only_its_own_form(&samples::enrolment());
     accepts_only_its_own_form(&samples::pin_change_challenge());
+    accepts_only_its_own_form(&samples::replacement_challenge());
     accepts_only_its_own_form(&samples::pin_change());
     accepts_only_its_own_form(&samples::offer());
     accepts_only_its_own_form(&samples::activation());

@@ -11,7 +11,7 @@ use paraphe_proto::statements::{self, ActivationKey};
 
 use super::attested::{Refused, level};
 use super::{FIRST_EPOCH, accept, load, profile_named, require_issuer_trusted};
-use crate::app::{Scope, case};
+use crate::app::{Scope, case, replacement};
 use crate::domain::activation::{Activation, Evaluated, Offered, State};
 use crate::domain::attempts::Attempts;
 use crate::domain::challenge::Challenge;
@@ -128,7 +128,7 @@ pub struct Stated {
 /// `FinishActivation`: the device comes into being. Repeating it with the same keys answers alike.
 ///
 /// # Errors
-/// `activation.mismatch`, `.state`, `.expired`, `.revoked`; `attestation.required`, `.refused`.
+/// `activation.mismatch`, `.state`, `.expired`, `.revoked`; `attestation.required`, `.refused`; `replacement.level`.
 pub fn finish(s: &mut Scope<'_, '_>, id: ActivationId, stated: &Stated) -> Result<Finished> {
     let mut found = load(s, id)?;
     found.require_alive(s.now)?;
@@ -247,12 +247,28 @@ fn new_device(
         Some(acr) => acr,
         None => profile_named(s, &found.channel)?.acr,
     };
+    let acr = level(s.facts, channel, &key_storage);
+    let old = found
+        .vouched_by
+        .map(|id| replacement::voucher(s, id))
+        .transpose()?;
+    if old.as_ref().is_some_and(|old| acr < old.acr) {
+        return fault::REPLACEMENT_LEVEL.broken();
+    }
+    let valid_until = match &old {
+        Some(old) => old.valid_until,
+        None => case::valid_until(s, found.case_id)?,
+    };
+    let suspension = old.as_ref().map_or(found.suspension, |old| old.suspension);
+    let suspension_of = old
+        .as_ref()
+        .and_then(|old| old.suspension_of.or(old.activation_id));
     Ok(Device {
         id: offered.device_id,
         subject_id: found.subject_id,
         state: DeviceState::AwaitingConfirmation,
         epoch: FIRST_EPOCH,
-        acr: level(s.facts, channel, &key_storage),
+        acr,
         key_storage,
         possession_key: offered.possession_key,
         approval_key: Bytes(*stated.inner.claims().approval_key.as_sec1()),
@@ -262,9 +278,11 @@ fn new_device(
         activation: stated.outer.clone(),
         activation_id: Some(found.id),
         created_at: s.now,
-        valid_until: case::valid_until(s, found.case_id)?,
-        suspension: found.suspension,
+        valid_until,
+        suspension,
         replaces: None,
+        vouched_by: found.vouched_by,
+        suspension_of,
         rollback_noticed: false,
         pin_change: None,
         due_at: None,

@@ -274,6 +274,7 @@ fn the_sample_catalogue_and_the_daemons_own_actions_are_good() {
         "paraphe.lift",
         "paraphe.lift_everything",
         "paraphe.login",
+        "paraphe.replace",
         "paraphe.resume",
     ];
     assert_eq!(ids, expected);

@@ -33,6 +33,8 @@ fn device() -> Device {
         valid_until: None,
         suspension: None,
         replaces: None,
+        vouched_by: None,
+        suspension_of: None,
         rollback_noticed: false,
         pin_change: None,
         due_at: None,

@@ -57,6 +57,7 @@ fn challenge() -> s::Challenge {
         },
         enrolment: None,
         new_pin_policy: None,
+        replacement: None,
         nonce: B64([4; 32]),
         iat: NOW,
         exp: NOW.plus_s(300),

@@ -88,6 +88,7 @@ pub(in super::super) fn purchase(n: i64) -> Challenge {
         },
         enrolment: None,
         new_pin_policy: None,
+        replacement: None,
         nonce: B64(random()),
         iat: now,
         exp: now.plus_s(300),

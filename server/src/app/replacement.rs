@@ -1,0 +1,288 @@
+//! `Companion.Replace` and `ConfirmReplacement`: a new phone takes the place of an old one by an approval on the old one, without a
+//! clerk (protocol.md section 5).
+//!
+//! Invariants: a new phone counts only once the PIN of the old one approved a challenge that names the new phone's keys, and then only
+//! after its quarantine, if the old one is still active then; it has the old one's level, document and suspension code.
+
+use paraphe_proto::activation::ActivationSecret;
+use paraphe_proto::encoding::B64;
+use paraphe_proto::ids::{ActivationId, DeviceId};
+use paraphe_proto::statements::{self, REPLACE_ACTION};
+
+use super::activation::{self as activations, Issue, Issued};
+use super::own::{Own, raise_own};
+use super::quota::{Quota, require_quota};
+use super::raise::Vouched;
+use super::{Scope, challenge as challenges, expiry, life};
+use crate::config::{ChannelName, ChannelProfile};
+use crate::domain::activation::{Activation, State};
+use crate::domain::challenge::{Challenge, Purpose, State as ChallengeState};
+use crate::domain::device::{Cause, Device, ProvenPhone, Who};
+use crate::domain::digest::sha256;
+use crate::domain::fault::{self, Fault, Result};
+use crate::domain::relying_party::DAEMON;
+use crate::store;
+use crate::store::challenge::{DAY_S, TEN_MINUTES_S};
+use crate::store::record::Stored;
+use crate::store::{activation, device, subject};
+
+/// What `Replace` led to.
+pub struct Handed {
+    /// The secret, shown once.
+    pub issued: Issued,
+    /// Challenges about an earlier one: their watchers are woken.
+    pub superseded: Vec<Challenge>,
+}
+
+/// `Replace`: draws the secret of an activation whose phone may take the place of this one. What this phone handed out before ends; what
+/// a clerk handed out stays.
+///
+/// # Errors
+/// `replacement.*`, `device.*`, `request.too_many`.
+pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
+    let phone = s.proven_phone(proven)?;
+    phone.require_active()?;
+    let profile = profile(s)?;
+    if phone.acr > profile.acr {
+        let detail = format!("Here it is at most `{}`.", profile.acr.as_str());
+        return Err(fault::REPLACEMENT_LEVEL.fault().because(detail));
+    }
+    if subject::load(&mut s.rows, phone.subject_id)?.is_none_or(|person| person.identity.is_none()) {
+        return fault::REPLACEMENT_STAFF.broken();
+    }
+    require_none_pending(s, &phone)?;
+    require_share(s, &phone, i64::from(profile.activation_lifetime_s))?;
+    let superseded = supersede(s, &phone)?;
+    let actor = phone.id.to_string();
+    for earlier in activation::open_of_subject(&mut s.rows, phone.subject_id)? {
+        if earlier.vouched_by == Some(phone.id) {
+            activations::end(s, earlier, &actor)?;
+        }
+    }
+    let secret = ActivationSecret::random(&mut s.rng());
+    let issue = Issue {
+        subject_id: phone.subject_id,
+        case_id: None,
+        channel: ChannelName::OwnPhone,
+        issued_by: &actor,
+        signature: None,
+        replaces: true,
+        vouched_by: Some(&phone),
+    };
+    Ok(Handed {
+        issued: activations::issue(s, secret, issue)?,
+        superseded,
+    })
+}
+
+fn profile<'a>(s: &Scope<'a, '_>) -> Result<&'a ChannelProfile> {
+    let profile = s.facts.config.channels.profile(ChannelName::OwnPhone);
+    profile.ok_or_else(|| fault::REPLACEMENT_CLOSED.fault())
+}
+
+fn require_none_pending(s: &mut Scope<'_, '_>, phone: &Device) -> Result<()> {
+    match life::replacement_of(s, phone)? {
+        Some(_) => fault::REPLACEMENT_PENDING.broken(),
+        None => Ok(()),
+    }
+}
+
+/// A possession key alone may hand out no more than the daemon asks of one person.
+fn require_share(s: &mut Scope<'_, '_>, phone: &Device, lifetime_s: i64) -> Result<()> {
+    let quota = Quota::of_the_daemon(s);
+    for (window_s, most) in [(TEN_MINUTES_S, quota.per_10_min), (DAY_S, quota.per_day)] {
+        let since = s.now.plus_s(lifetime_s.saturating_sub(window_s));
+        let recent = activation::ending_after(&mut s.rows, phone.subject_id, since)?;
+        let own = recent.iter().filter(|one| one.vouched_by == Some(phone.id));
+        if u32::try_from(own.count()).unwrap_or(u32::MAX) >= most {
+            return Err(fault::REQUESTS_EXHAUSTED.fault().retry_after(window_s));
+        }
+    }
+    Ok(())
+}
+
+/// Ends what is still asked about an earlier one, unless a PIN was tried on it within the last 60 s: then it fails by itself.
+fn supersede(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Vec<Challenge>> {
+    let mut superseded = Vec::new();
+    for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
+        let free = phone.attempts.require_uncharged(pending.id, s.now).is_ok();
+        if free && pending.is_open(s.now) && matches!(pending.purpose, Purpose::Replace { .. }) {
+            let state = ChallengeState::Superseded { at: s.now };
+            let concluded = challenges::conclude(s, pending, state, &phone.id.to_string())?;
+            superseded.push(concluded.record);
+        }
+    }
+    Ok(superseded)
+}
+
+/// The phone that handed an activation out, as long as its word counts.
+///
+/// # Errors
+/// `activation.revoked` once that phone is not active any more.
+pub fn voucher(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Stored<Device>> {
+    let phone = active(s, id)?;
+    phone.ok_or_else(|| fault::ACTIVATION_REVOKED.fault())
+}
+
+/// Whether the word of a phone still counts.
+///
+/// # Errors
+/// Those of the store.
+pub fn vouches(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<bool> {
+    Ok(active(s, id)?.is_some())
+}
+
+fn active(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Option<Stored<Device>>> {
+    let mut phone = device::load(&mut s.rows, id)?;
+    if let Some(phone) = &mut phone {
+        phone.settle(s.now, &s.facts.attempt_limits());
+    }
+    Ok(phone.filter(|phone| phone.require_active().is_ok()))
+}
+
+/// `ConfirmReplacement`: asks the old phone's holder for the six digits of the new phone, and for the PIN; or finds that question again.
+///
+/// # Errors
+/// `activation.*`, `device.*`, `replacement.pending`, `request.too_many`.
+pub fn ask(s: &mut Scope<'_, '_>, proven: &ProvenPhone, id: ActivationId) -> Result<Challenge> {
+    let phone = s.proven_phone(proven)?;
+    phone.require_active()?;
+    let (found, new) = confirmable(s, &phone, id)?;
+    let State::AwaitingConfirmation { sas, .. } = &found.state else {
+        return fault::ACTIVATION_STATE.broken();
+    };
+    for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
+        let asks = matches!(pending.purpose, Purpose::Replace { activation_id } if activation_id == id);
+        if asks && pending.is_open(s.now) {
+            return Ok(pending.record);
+        }
+    }
+    let quota = Quota::of_the_daemon(s);
+    require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
+    let wait = waits(profile(s)?.quarantine_s);
+    raise_own(
+        s,
+        Own {
+            relying_party_id: DAEMON,
+            action: REPLACE_ACTION,
+            subject_id: phone.subject_id,
+            device_id: phone.id,
+            parameters: vec![("level", new.acr.as_str()), ("wait", &wait)],
+            lifetime_s: None,
+            purpose: Purpose::Replace { activation_id: id },
+            enrolment: None,
+            replacement: Some(Vouched {
+                phone: statements::Replacement {
+                    activation_id: id,
+                    device_id: new.id,
+                    activation_sha256: B64(sha256(&new.activation)),
+                },
+                digits: sas.clone(),
+            }),
+        },
+    )
+}
+
+fn waits(quarantine_s: u32) -> String {
+    match (quarantine_s / 3_600, quarantine_s % 3_600) {
+        (hours, 0) => format!("{hours} h"),
+        _ => format!("{} min", quarantine_s.div_ceil(60)),
+    }
+}
+
+/// The activation that this phone handed out, and the new phone that waits for its digits.
+fn confirmable(
+    s: &mut Scope<'_, '_>,
+    old: &Device,
+    id: ActivationId,
+) -> Result<(Stored<Activation>, Stored<Device>)> {
+    let found = activation::load(&mut s.rows, id)?.filter(|found| found.vouched_by == Some(old.id));
+    let found = found.ok_or_else(|| fault::ACTIVATION_NOT_FOUND.fault())?;
+    found.require_alive(s.now)?;
+    require_none_pending(s, old)?;
+    let State::AwaitingConfirmation { device_id, .. } = found.state else {
+        return fault::ACTIVATION_STATE.broken();
+    };
+    let new = device::load(&mut s.rows, device_id)?;
+    let new = new.ok_or_else(|| Fault::internal("an activation without its device"))?;
+    Ok((found, new))
+}
+
+/// Whether the old phone's yes still counts; nothing to say of challenges about something else.
+///
+/// # Errors
+/// `activation.*`, `replacement.*`; the PIN was right all the same.
+pub fn require_confirmable(s: &mut Scope<'_, '_>, old: &Device, purpose: &Purpose) -> Result<()> {
+    let Purpose::Replace { activation_id } = purpose else {
+        return Ok(());
+    };
+    profile(s)?;
+    confirmable(s, old, *activation_id).map(drop)
+}
+
+/// The old phone's holder has approved: the new phone's quarantine begins. Challenges that ended with the old phone, where there is none.
+///
+/// # Errors
+/// Those of [`require_confirmable`], `document.expired`.
+pub fn confirm(s: &mut Scope<'_, '_>, old: &Device, id: ActivationId) -> Result<Vec<Challenge>> {
+    let (mut found, mut new) = confirmable(s, old, id)?;
+    new.replaces = Some(old.id);
+    new.confirm(s.now, i64::from(profile(s)?.quarantine_s))?;
+    let ended = life::take_over(s, &mut new)?;
+    found.confirm()?;
+    s.save_device(&mut new, &Cause::new(Who::OldPhone, "pin"))?;
+    s.rows.update(&mut found)?;
+    s.audit(&old.id.to_string(), "confirm_replacement", new.id, "ok")?;
+    tracing::info!(device_id = %old.id, new = %new.id, "an old phone lets a new one take its place");
+    Ok(ended)
+}
+
+/// The digits were wrong: three times, and the activation ends with its phone.
+///
+/// # Errors
+/// Those of the store.
+pub fn wrong_digits(s: &mut Scope<'_, '_>, asked: &Challenge) -> Result<()> {
+    let Some(mut found) = asked_about(s, asked)? else {
+        return Ok(());
+    };
+    let new = found.device_id();
+    found.wrong_digits();
+    if let (State::Revoked, Some(new)) = (&found.state, new) {
+        expiry::revoke_unconfirmed(s, new)?;
+    }
+    s.rows.update(&mut found)?;
+    let actor = asked.device_id.to_string();
+    s.audit(&actor, "confirm_replacement", found.id, fault::SAS_WRONG.code)
+}
+
+/// The old phone's holder said no: the activation ends with its phone.
+///
+/// # Errors
+/// Those of the store.
+pub fn refused(s: &mut Scope<'_, '_>, asked: &Challenge) -> Result<()> {
+    match asked_about(s, asked)? {
+        Some(found) => activations::end(s, found, &asked.device_id.to_string()),
+        None => Ok(()),
+    }
+}
+
+/// The activation that a challenge is about, while it waits for the digits.
+fn asked_about(s: &mut Scope<'_, '_>, asked: &Challenge) -> Result<Option<Stored<Activation>>> {
+    let Purpose::Replace { activation_id } = asked.purpose else {
+        return Ok(None);
+    };
+    let found = activation::load(&mut s.rows, activation_id)?;
+    Ok(found.filter(|found| matches!(found.state, State::AwaitingConfirmation { .. })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_said_in_hours_or_minutes_never_too_short() {
+        for (seconds, said) in [(0, "0 h"), (259_200, "72 h"), (3_601, "61 min"), (90, "2 min")] {
+            assert_eq!(waits(seconds), said);
+        }
+    }
+}
