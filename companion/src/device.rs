@@ -80,6 +80,8 @@ pub struct Device {
     pub valid_until: Option<Timestamp>,
     /// When another phone takes its place; [`Phone::veto`] stops it until then. The app shows this in red whenever it is there.
     pub replaced_at: Option<Timestamp>,
+    /// When a newer phone of the person counts beside it; [`Phone::veto`] stops that one until then. In red too.
+    pub added_at: Option<Timestamp>,
     /// What the daemon verified of the possession key; `None` when nothing was.
     pub attestation: Option<Attestation>,
 }
@@ -191,6 +193,7 @@ impl TryFrom<v1::DeviceResponse> for Device {
             frozen_since: unless_zero(wire.frozen_since),
             valid_until: unless_zero(wire.valid_until),
             replaced_at: unless_zero(wire.replaced_at),
+            added_at: unless_zero(wire.added_at),
             attestation: wire.attestation.map(Attestation::from),
         })
     }

@@ -53,7 +53,7 @@ impl Phone {
         moved(server.client().revoke(with_deadline(request)).await?.into_inner())
     }
 
-    /// Says that the phone which is about to take the place of this one is not the owner's; the state that one is in now.
+    /// Says that the phone which is about to take the place of this one, or to count beside it, is not the owner's; the state that one is in now.
     ///
     /// # Errors
     /// What the daemon refuses, or [`Error::Unreachable`].

@@ -7,6 +7,7 @@
 
 mod attestation;
 mod channels;
+mod devices;
 mod error;
 mod limits;
 mod pkcs11;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub use attestation::{Android, AndroidApp, Apple, Attestation, AttestationPolicy};
 pub use channels::{ChannelName, ChannelProfile, Channels};
+pub use devices::Devices;
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use pkcs11::Pkcs11;
@@ -69,6 +71,9 @@ pub struct Config {
     /// Key attestation at activation.
     #[serde(default)]
     pub attestation: Attestation,
+    /// How many phones a person may have.
+    #[serde(default)]
+    pub devices: Devices,
     /// How long things are kept.
     #[serde(default)]
     pub retention: Retention,

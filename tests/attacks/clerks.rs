@@ -57,6 +57,7 @@ async fn a_support_agent_may_do_nothing_of_an_enrolment_and_a_clerk_countersigns
     let issue = || v1::IssueActivationRequest {
         case_id: case.case_id.clone(),
         replaces: false,
+        ..Default::default()
     };
     let alone = world.enrolment().issue_activation(world.as_clerk(issue())).await;
     assert_eq!(code(&alone.err().unwrap()), "case.state", "one person is not two");

@@ -185,6 +185,7 @@ async fn a_person_with_a_phone_is_not_enrolled_twice() {
     let issue = v1::IssueActivationRequest {
         case_id: case.case_id,
         replaces: false,
+        ..Default::default()
     };
     let refused = world
         .enrolment()
@@ -232,6 +233,7 @@ async fn where_two_people_are_asked_for_one_is_not_enough() {
     let issue = || v1::IssueActivationRequest {
         case_id: case.case_id.clone(),
         replaces: false,
+        ..Default::default()
     };
     let alone = world
         .enrolment()

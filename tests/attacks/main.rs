@@ -59,6 +59,7 @@ mod restore;
 mod roles;
 mod rotation;
 mod secure_chip;
+mod several;
 mod signature;
 mod specimen;
 mod statements;

@@ -19,6 +19,7 @@ pub async fn replacing(world: &World, case_id: &str) -> Result<v1::IssueActivati
     let message = v1::IssueActivationRequest {
         case_id: case_id.to_owned(),
         replaces: true,
+        ..Default::default()
     };
     let issued = world
         .enrolment()

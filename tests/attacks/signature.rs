@@ -123,6 +123,7 @@ async fn a_program_has_no_phone_and_cannot_issue() {
     let issue = v1::IssueActivationRequest {
         case_id,
         replaces: false,
+        ..Default::default()
     };
     let refused = world
         .enrolment()

@@ -348,6 +348,7 @@ impl World {
         let issue = v1::IssueActivationRequest {
             case_id: case_id.to_owned(),
             replaces: false,
+            ..Default::default()
         };
         let issued = self.enrolment().issue_activation(self.as_clerk(issue)).await?;
         let issued = issued.into_inner();

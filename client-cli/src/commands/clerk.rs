@@ -39,9 +39,9 @@ pub enum Command {
     Activate {
         /// cas_…
         case: String,
-        /// The new phone takes the place of the one that the person has, once its quarantine is over
-        #[arg(long)]
-        replace: bool,
+        /// The new phone takes the place of the one that the person has, once its quarantine is over; dev_… where they have several
+        #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "")]
+        replace: Option<String>,
     },
     /// Type the six digits that the phone shows
     Confirm(ConfirmArgs),
@@ -255,10 +255,14 @@ async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
 }
 
 /// Issues, waits until the clerk has signed on their own phone, and only then shows the secret.
-async fn activate(context: &Context, case_id: String, replaces: bool) -> Result<()> {
+async fn activate(context: &Context, case_id: String, replaced: Option<String>) -> Result<()> {
     let mut client = client(context).await?;
     let issued = client
-        .issue_activation(IssueActivationRequest { case_id, replaces })
+        .issue_activation(IssueActivationRequest {
+            case_id,
+            replaces: replaced.is_some(),
+            replaced_device_id: replaced.unwrap_or_default(),
+        })
         .await?
         .into_inner();
     let until = Timestamp::from_secs(issued.sign_until);

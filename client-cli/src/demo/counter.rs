@@ -96,6 +96,7 @@ async fn activation(
         .issue_activation(IssueActivationRequest {
             case_id,
             replaces: false,
+            ..Default::default()
         })
         .await?
         .into_inner();

@@ -190,6 +190,7 @@ impl Desk {
         let issue = IssueActivationRequest {
             case_id: case_id.to_owned(),
             replaces: false,
+            ..Default::default()
         };
         let issued =
             patiently(|| async { Ok(self.enrolment.clone().issue_activation(issue.clone()).await?) });

@@ -1,11 +1,11 @@
 //! Activations as operators see them: issue, end, view, confirm; `phone` has the phone's side (protocol.md section 5).
 
 use paraphe_proto::activation::{ActivationSecret, ActivationUri};
-use paraphe_proto::ids::{ActivationId, CaseId, SubjectId};
+use paraphe_proto::ids::{ActivationId, CaseId, DeviceId, SubjectId};
 use paraphe_proto::sas::Sas;
 use paraphe_proto::time::Timestamp;
 
-use super::{Scope, expiry, life, lift, replacement};
+use super::{Scope, expiry, life, lift, replacement, room};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, Signature, State};
 use crate::domain::challenge::Challenge;
@@ -52,6 +52,8 @@ pub struct Issue<'a> {
     pub signature: Option<Signature>,
     /// Whether the new phone takes the place of the one that the person has.
     pub replaces: bool,
+    /// Which phone, where it is named.
+    pub replaced: Option<DeviceId>,
     /// The phone that hands it out; `None` where an operator does.
     pub vouched_by: Option<&'a Device>,
 }
@@ -86,6 +88,7 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         mac_key: Secret::new(*secret.mac_key()),
         wrong_digits: 0,
         vouched_by: issue.vouched_by.map(|phone| phone.id),
+        replaced: issue.replaced,
         signature: issue.signature,
         replaces: issue.replaces,
         suspension: suspension.as_ref().map(|(_, hash)| Bytes(*hash)),
@@ -171,7 +174,7 @@ fn load(s: &mut Scope<'_, '_>, id: ActivationId) -> Result<Stored<Activation>> {
 
 /// The device counts from here, after its quarantine; the case is done. Challenges of a phone whose place it took end.
 fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<Vec<Challenge>> {
-    let mut ended = life::make_room(s, phone, found.replaces)?;
+    let mut ended = room::make(s, phone, found)?;
     let quarantine_s = i64::from(profile_named(s, &found.channel)?.quarantine_s);
     phone.confirm(s.now, quarantine_s)?;
     ended.extend(life::take_over(s, phone)?);

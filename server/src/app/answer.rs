@@ -84,7 +84,10 @@ pub fn answer(
         .clone()
         .credit(claims.evaluation, id, claims.element_sha256.0);
     phone.attempts = match (credit, challenge.require_open(s.now)) {
-        (Ok(credited), _) => credited,
+        (Ok(credited), _) => {
+            phone.approved_at = Some(s.now);
+            credited
+        }
         // Repeated after it was credited: told what it was told before.
         (Err(_), Err(ended)) => return Err(ended),
         (Err(stale), Ok(())) => return Err(stale),
@@ -310,7 +313,7 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challe
 
 fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Result<Vec<Arc<Challenge>>> {
     let mut ended = Vec::new();
-    for pending in store::challenge::pending_of_device(&mut s.rows, reported.device_id)? {
+    for pending in store::challenge::pending_of_person(&mut s.rows, reported.subject_id, s.now)? {
         let concerned = frozen || pending.relying_party_id == reported.relying_party_id;
         if concerned && pending.is_open(s.now) && matches!(pending.purpose, Purpose::StepUp) {
             let state = State::Failed {

@@ -7,7 +7,8 @@ use paraphe_proto::time::Timestamp;
 use super::activation::{self, Issue, Issued};
 use super::enrolment::{Asked, Asking};
 use super::evidence::{self, RecordCommand};
-use super::{Scope, enrolment, life, pairwise};
+use super::room::{self, Replacing};
+use super::{Scope, enrolment, pairwise};
 use crate::config::ChannelName;
 use crate::domain::case::{Case, Evidence, State};
 use crate::domain::fault::{self, Fault, Result};
@@ -86,8 +87,13 @@ pub fn countersign(s: &mut Scope<'_, '_>, by: OperatorId, id: CaseId) -> Result<
 /// `IssueActivation`: the secret, and the challenge on the clerk's phone that makes it good.
 ///
 /// # Errors
-/// `case.*`, `subject.already_enrolled`, `replacement.level`, `operator.no_phone`, `enrolment.too_many`.
-pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId, replaces: bool) -> Result<(Issued, Asked)> {
+/// `case.*`, `subject.already_enrolled`, `subject.too_many_phones`, `replacement.*`, `operator.no_phone`, `enrolment.too_many`.
+pub fn issue(
+    s: &mut Scope<'_, '_>,
+    clerk: &Operator,
+    id: CaseId,
+    replacing: Option<Replacing>,
+) -> Result<(Issued, Asked)> {
     let found = of_clerk(s, clerk.id, id)?;
     let evidence = found.issuable()?;
     evidence::require_proofed(s, &found)?;
@@ -98,14 +104,15 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId, replaces: bool
     let channel = ChannelName::from_name(&found.channel).ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?;
     let profile = s.facts.config.channels.profile(channel);
     let acr = profile.ok_or_else(|| fault::CHANNEL_UNKNOWN.fault())?.acr;
-    life::require_room(s, subject_id, None, replaces.then_some(acr))?;
+    let replacing_at = replacing.map(|replacing| (acr, replacing.which));
+    room::require(s, subject_id, None, replacing_at)?;
     let secret = ActivationSecret::random(&mut s.rng());
     let asking = Asking {
         case: &found,
         evidence,
         activation_id: secret.activation_id(),
         acr,
-        replaces,
+        replaces: replacing.is_some(),
     };
     let mut asked = enrolment::ask(s, clerk, &asking)?;
     let issue = Issue {
@@ -114,7 +121,8 @@ pub fn issue(s: &mut Scope<'_, '_>, clerk: &Operator, id: CaseId, replaces: bool
         channel,
         issued_by: &clerk.id.to_string(),
         signature: asked.signature.take(),
-        replaces,
+        replaces: replacing.is_some(),
+        replaced: replacing.and_then(|replacing| replacing.which),
         vouched_by: None,
     };
     let issued = activation::issue(s, secret, issue)?;

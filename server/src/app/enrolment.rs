@@ -72,7 +72,7 @@ pub fn ask(s: &mut Scope<'_, '_>, clerk: &Operator, asking: &Asking<'_>) -> Resu
         per_day: figures.enrolments_per_day,
     };
     require_quota(s, phone.subject_id, DESK, quota, fault::ENROLMENTS_EXHAUSTED)?;
-    let superseded = supersede(s, &phone, DESK)?;
+    let superseded = supersede(s, phone.subject_id, DESK)?;
     let salt = s.random();
     let enrolled = enrolled(clerk, case, evidence, activation_id, acr, &salt);
     let checks = evidence.checks.join(", ");

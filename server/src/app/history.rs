@@ -75,6 +75,8 @@ pub struct DeviceView {
     pub valid_until: Option<Timestamp>,
     /// When another phone takes its place.
     pub replaced_at: Option<Timestamp>,
+    /// When another phone counts beside it.
+    pub added_at: Option<Timestamp>,
     /// What was verified of its possession key.
     pub attestation: Option<VerifiedAttestation>,
 }
@@ -97,6 +99,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         frozen_since: None,
         valid_until: None,
         replaced_at: None,
+        added_at: None,
         attestation: None,
     };
     if phone.require_may_wait().is_err() {
@@ -106,6 +109,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
     view.wait_s = phone.attempts.wait_s(s.now, &limits);
     view.valid_until = phone.valid_until;
     view.replaced_at = life::replacement_of(s, &phone)?.map(|(_, at)| at);
+    view.added_at = life::addition_to(s, &phone)?.map(|(_, at)| at);
     view.attestation = phone.key_storage.attestation().cloned();
     if phone.require_active().is_err() {
         return Ok(view);

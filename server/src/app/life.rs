@@ -4,7 +4,7 @@
 //! when the quarantine of the new one is over, and until then the old one may veto it. A new phone that rests on the old one's word alone
 //! takes its place only while the old one is active.
 
-use paraphe_proto::ids::{ActivationId, DeviceId, SubjectId};
+use paraphe_proto::ids::{ActivationId, DeviceId};
 use paraphe_proto::time::Timestamp;
 
 use super::own::{Own, raise_own};
@@ -14,7 +14,6 @@ use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::device::{Before, Cause, Device, ProvenPhone, State as DeviceState, Who};
 use crate::domain::fault::{self, Result};
 use crate::domain::identity::PivotIdentity;
-use crate::domain::level::Acr;
 use crate::domain::relying_party::DAEMON;
 use crate::domain::subject::Subject;
 use crate::store;
@@ -67,7 +66,10 @@ pub(super) fn suspend(
 }
 
 /// Writes a phone that moved; what it could still have answered ends.
-fn keep(
+///
+/// # Errors
+/// Those of the store.
+pub(super) fn keep(
     s: &mut Scope<'_, '_>,
     mut phone: Stored<Device>,
     actor: &str,
@@ -186,87 +188,54 @@ pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why:
 /// # Errors
 /// Those of the store.
 pub fn replacement_of(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(Stored<Device>, Timestamp)>> {
+    newcomer(s, phone, |other| other.replaces == Some(phone.id))
+}
+
+/// The newer phone that is about to count beside this one, and when.
+///
+/// # Errors
+/// Those of the store.
+pub fn addition_to(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(Stored<Device>, Timestamp)>> {
+    newcomer(s, phone, |other| {
+        other.replaces.is_none() && other.id != phone.id && other.created_at >= phone.created_at
+    })
+}
+
+fn newcomer(
+    s: &mut Scope<'_, '_>,
+    phone: &Device,
+    is_meant: impl Fn(&Device) -> bool,
+) -> Result<Option<(Stored<Device>, Timestamp)>> {
     let alive = device::alive_of_subject(&mut s.rows, phone.subject_id)?;
+    let now = s.now;
     Ok(alive.into_iter().find_map(|other| match other.state {
         DeviceState::Quarantined { until }
         | DeviceState::Suspended {
             before: Before::Quarantined { until },
             ..
-        } if other.replaces == Some(phone.id) => Some((other, until)),
+        } if is_meant(&other) && (other.replaces.is_some() || now < until) => Some((other, until)),
         _ => None,
     }))
 }
 
-/// `Companion.Veto`: the old phone says that the new one is not its owner's.
+/// `Companion.Veto`: an older phone says that the one which would take its place, or count beside it, is not its owner's.
 ///
 /// # Errors
 /// `device.no_replacement`, `device.*`.
 pub fn veto(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
     let phone = s.proven_phone(proven)?;
     phone.require_active()?;
-    let Some((mut new, _)) = replacement_of(s, &phone)? else {
+    let new = match replacement_of(s, &phone)? {
+        None => addition_to(s, &phone)?,
+        replacement => replacement,
+    };
+    let Some((mut new, _)) = new else {
         return fault::DEVICE_NO_REPLACEMENT.broken();
     };
     tracing::warn!(device_id = %phone.id, vetoed = %new.id, "an old phone vetoed the one that would have taken its place");
     new.revoke(s.now);
     let by = Cause::new(Who::OldPhone, "asked");
     keep(s, new, &phone.id.to_string(), "veto_replacement", &by)
-}
-
-/// Makes room for a new phone of a person. Without `replaces` there must be none; with it, one that counts stays until the new one's
-/// quarantine is over, and one that is still in quarantine ends at once.
-///
-/// # Errors
-/// `subject.already_enrolled`, `replacement.level`.
-pub fn make_room(s: &mut Scope<'_, '_>, new: &mut Device, replaces: bool) -> Result<Vec<Challenge>> {
-    let others = require_room(s, new.subject_id, Some(new.id), replaces.then_some(new.acr))?;
-    let mut ended = Vec::new();
-    for mut other in others {
-        let counts = matches!(
-            other.state,
-            DeviceState::Active
-                | DeviceState::Suspended {
-                    before: Before::Active,
-                    ..
-                }
-        );
-        if counts && !other.rollback_noticed {
-            new.replaces = Some(other.id);
-        } else {
-            other.replace(s.now);
-            let by = Cause::daemon(new.id.to_string());
-            let moved = keep(s, other, "paraphed", "replace_device", &by)?;
-            ended.extend(moved.ended);
-        }
-    }
-    Ok(ended)
-}
-
-/// The other phones of a person that were confirmed, where `replaced_at` says that one of that level may take their place.
-///
-/// # Errors
-/// `subject.already_enrolled` without it, but for phones whose rollback was noticed; `replacement.level` where it is below theirs.
-pub fn require_room(
-    s: &mut Scope<'_, '_>,
-    subject_id: SubjectId,
-    new: Option<DeviceId>,
-    replaced_at: Option<Acr>,
-) -> Result<Vec<Stored<Device>>> {
-    let limits = s.facts.attempt_limits();
-    let mut others = Vec::new();
-    for mut other in device::alive_of_subject(&mut s.rows, subject_id)? {
-        other.settle(s.now, &limits);
-        if !other.is_confirmed() || Some(other.id) == new {
-            continue;
-        }
-        match replaced_at {
-            None if other.rollback_noticed => {}
-            None => return fault::ALREADY_ENROLLED.broken(),
-            Some(acr) if acr < other.acr => return fault::REPLACEMENT_LEVEL.broken(),
-            Some(_) => others.push(other),
-        }
-    }
-    Ok(others)
 }
 
 /// A phone whose quarantine is over takes the place of the old one, which ends. One that rests on the old one's word is revoked instead

@@ -27,6 +27,7 @@ pub mod replacement;
 pub mod request;
 pub mod reseal;
 pub mod restore;
+pub mod room;
 pub mod scope;
 pub mod session;
 pub mod suspension;

@@ -51,6 +51,7 @@ pub fn create(
             issued_by: actor,
             signature: None,
             replaces: false,
+            replaced: None,
             vouched_by: None,
         },
     )?;

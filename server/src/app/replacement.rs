@@ -67,6 +67,7 @@ pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
         issued_by: &actor,
         signature: None,
         replaces: true,
+        replaced: Some(phone.id),
         vouched_by: Some(&phone),
     };
     Ok(Handed {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use paraphe_proto::ids::PairwiseSubject;
+use paraphe_proto::ids::{PairwiseSubject, SubjectId};
 
 use super::pairwise::{self, Person};
 use super::quota::{Quota, is_quiet, require_quota};
@@ -152,7 +152,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
     )
     .map_err(|fault| fault.on("subject"))?;
     let superseded = match action.is_transaction() {
-        true => supersede(s, &phone, &cmd.relying_party.id)?,
+        true => supersede(s, person.id, &cmd.relying_party.id)?,
         false => Vec::new(),
     };
     let quiet = is_quiet(s, &recent);
@@ -217,7 +217,8 @@ fn is_open_to(s: &mut Scope<'_, '_>, person: &Stored<Subject>, relying_party_id:
         .any(|block| block.relying_party_id == relying_party_id))
 }
 
-/// The person's active phone at this level.
+/// The person's active phone at this level. Of several, the one on which the PIN was right last, which their owner has at hand and which no
+/// thief without the PIN can become; else the newest.
 ///
 /// # Errors
 /// Those of the store.
@@ -229,27 +230,31 @@ pub fn phone_for(
     let limits = s.facts.attempt_limits();
     let now = s.now;
     let phones = device::alive_of_subject(&mut s.rows, person.id)?;
-    Ok(phones.into_iter().find_map(|mut phone| {
+    let can = phones.into_iter().filter_map(|mut phone| {
         phone.settle(now, &limits);
         (phone.require_active().is_ok() && phone.acr >= acr).then_some(phone)
-    }))
+    });
+    Ok(can.max_by_key(|phone| (phone.approved_at, phone.created_at, phone.id)))
 }
 
-/// Ends the transaction that one relying party still asks of a phone.
+/// Ends the transaction that one relying party still asks of a person, on whichever phone.
 ///
 /// # Errors
 /// `challenge.charged` for one with a PIN attempt of less than 60 s ago.
 pub fn supersede(
     s: &mut Scope<'_, '_>,
-    phone: &Stored<Device>,
+    subject_id: SubjectId,
     relying_party_id: &str,
 ) -> Result<Vec<Challenge>> {
     let mut superseded = Vec::new();
-    for earlier in challenge::pending_of_pair(&mut s.rows, phone.id, relying_party_id)? {
-        if !earlier.transaction || !earlier.is_open(s.now) {
+    for earlier in challenge::pending_of_person(&mut s.rows, subject_id, s.now)? {
+        let same = earlier.relying_party_id == relying_party_id && earlier.transaction;
+        if !same || !earlier.is_open(s.now) {
             continue;
         }
-        phone.attempts.require_uncharged(earlier.id, s.now)?;
+        if let Some(phone) = device::load(&mut s.rows, earlier.device_id)? {
+            phone.attempts.require_uncharged(earlier.id, s.now)?;
+        }
         let at = s.now;
         let ended = concluding::conclude(s, earlier, State::Superseded { at }, relying_party_id)?;
         superseded.push(ended.record);

@@ -31,6 +31,7 @@ fn the_least_file_gives_the_documented_defaults() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8443");
     assert_eq!((config.pin.min_length, config.pin.wait_after_4_s), (6, 900));
     assert_eq!(config.match_code.digits, 6);
+    assert_eq!(config.devices.per_person, 1);
     let retention = &config.retention;
     assert_eq!((retention.history_days, retention.archive_after_days), (396, 2));
     assert_eq!(config.session.lifetime_s, 1_800);
@@ -96,6 +97,7 @@ fn an_unknown_key_is_refused_in_every_section() {
         "session",
         "operators",
         "attestation",
+        "devices",
         "retention",
         "profile",
         "channels",
@@ -146,6 +148,8 @@ fn each_value_outside_its_range_is_refused_naming_key_and_range() {
         ("retention.history_days", "0", "from 1 to 3660"),
         ("retention.archive_after_days", "1", "from 2 to 3660"),
         ("channels.letter.activation_lifetime_s", "0", "from 1 to 2592000"),
+        ("devices.per_person", "0", "from 1 to 5"),
+        ("devices.per_person", "6", "from 1 to 5"),
         ("channels.counter.acr", "\"eidas4\"", "`eidas1`, `eidas2`"),
         ("channels.counter.checks", "[\"smell\"]", "`ultraviolet`"),
         ("logging.format", "\"xml\"", "`json`"),

@@ -136,6 +136,9 @@ pub struct Activation {
     /// Whether its phone takes the place of the one that the person has.
     #[serde(default)]
     pub replaces: bool,
+    /// Which phone, where it was named: a person may have several.
+    #[serde(default)]
+    pub replaced: Option<DeviceId>,
     /// The phone that handed it out, to be replaced by its phone; `None` where an operator did.
     #[serde(default)]
     pub vouched_by: Option<DeviceId>,

@@ -165,6 +165,9 @@ pub struct Device {
     /// The activation that the code of `suspension` came with; `None` where that is its own.
     #[serde(default)]
     pub suspension_of: Option<ActivationId>,
+    /// When the PIN was right on it last; `None` before the first time, and in rows of before this was kept.
+    #[serde(default)]
+    pub approved_at: Option<Timestamp>,
     /// The phone has seen later evaluations than the store knew: it approves nothing any more.
     #[serde(default)]
     pub rollback_noticed: bool,

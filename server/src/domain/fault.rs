@@ -69,7 +69,7 @@ rules! {
     DEVICE_SUSPENDED = "device.suspended", Precondition, "This phone is suspended: resume it with the PIN.";
     DEVICE_NOT_SUSPENDED = "device.not_suspended", Precondition, "This phone is not suspended.";
     DEVICE_REPLACED = "device.replaced", Precondition, "Another phone has taken the place of this one.";
-    DEVICE_NO_REPLACEMENT = "device.no_replacement", Precondition, "No other phone is about to take the place of this one.";
+    DEVICE_NO_REPLACEMENT = "device.no_replacement", Precondition, "No other phone is about to take the place of this one, or to count beside it.";
     DEVICE_LOCKED = "device.locked", Precondition, "This phone is locked after too many wrong PINs: a new identity check is needed.";
     DEVICE_LAST_TRY = "device.last_try_made", Precondition, "The last PIN attempt was made; the phone locks unless that attempt is approved in time.";
     DEVICE_WAIT = "device.wait", Exhausted, "Too many wrong PINs: wait before the next attempt.";
@@ -115,6 +115,9 @@ rules! {
     REPLACEMENT_CLOSED = "replacement.closed", Precondition, "This service puts another phone in the place of one only after a new identity check.";
     REPLACEMENT_STAFF = "replacement.staff", Precondition, "A staff phone is not replaced by its holder alone: an administrator enrols another.";
     REPLACEMENT_PENDING = "replacement.pending", Precondition, "Another phone is about to take the place of this one already: wait for it, or stop it by a veto.";
+    REPLACEMENT_AMBIGUOUS = "replacement.ambiguous", Precondition, "This person has several phones: name the one whose place the new one takes.";
+    REPLACEMENT_UNKNOWN = "replacement.unknown", Precondition, "This person has no such phone.";
+    TOO_MANY_PHONES = "subject.too_many_phones", Exists, "This person has as many phones as they may: name the one whose place the new one takes.";
     NOTHING_TO_REVOKE = "subject.no_phone", NotFound, "That person has no phone, or is not known.";
     ALREADY_ENROLLED = "subject.already_enrolled", Exists, "This person has a phone already: say that the new one replaces it, if that is what they want.";
     ACTIVATION_NOT_FOUND = "activation.not_found", NotFound, "There is no such activation, or its secret was not proven.";

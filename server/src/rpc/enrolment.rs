@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Shared, caller, decode, encode};
 use crate::app::evidence::RecordCommand;
+use crate::app::room::Replacing;
 use crate::app::suspension::{Told, suspend_by_code};
 use crate::app::{activation, case, life};
 use crate::domain::fault::Fault;
@@ -27,6 +28,21 @@ fn case_id(text: &str) -> Result<CaseId, Status> {
 
 fn activation_id(text: &str) -> Result<ActivationId, Status> {
     Ok(decode::id("activation_id", "act_", text)?)
+}
+
+fn replacing(replaces: bool, which: &str) -> Result<Option<Replacing>, Status> {
+    match (replaces, which) {
+        (true, "") => Ok(Some(Replacing { which: None })),
+        (true, id) => {
+            let id = decode::id("replaced_device_id", "dev_", id)?;
+            Ok(Some(Replacing { which: Some(id) }))
+        }
+        (false, "") => Ok(None),
+        (false, _) => {
+            let allowed = "It must be empty unless the new phone replaces one.";
+            Err(Fault::field("replaced_device_id", allowed).into())
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -93,8 +109,8 @@ impl Enrolment for EnrolmentService {
         let clerk = caller::operator(&request)?.0;
         let wire = request.into_inner();
         let (now, id, actor) = (self.0.now()?, case_id(&wire.case_id)?, clerk.id.to_string());
-        let replaces = wire.replaces;
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, &clerk, id, replaces);
+        let replacing = replacing(wire.replaces, &wire.replaced_device_id)?;
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, &clerk, id, replacing);
         let (issued, asked) = self
             .0
             .operate("issue_activation", actor, wire.case_id, now, verb)

@@ -94,11 +94,14 @@ pub fn pending_of_device(rows: &mut Rows<'_, '_>, device_id: DeviceId) -> Challe
     )
 }
 
-/// Those of one relying party that wait for this person.
-pub fn pending_of_pair(rows: &mut Rows<'_, '_>, device_id: DeviceId, relying_party_id: &str) -> Challenges {
+/// All that wait for this person, on whichever phone; nothing lives longer than ten minutes.
+pub fn pending_of_person(rows: &mut Rows<'_, '_>, subject_id: SubjectId, now: Timestamp) -> Challenges {
     rows.select(
-        "device_id = $1 AND state = 'pending' AND relying_party_id = $2",
-        &[device_id.to_string().into(), relying_party_id.into()],
+        "subject_id = $1 AND created_at >= $2 AND state = 'pending' ORDER BY created_at, subject_number",
+        &[
+            subject_id.to_string().into(),
+            now.plus_s(-TEN_MINUTES_S).as_secs().into(),
+        ],
     )
 }
 

@@ -145,6 +145,7 @@ pub fn activation(
         mac_key: Secret::new(random()),
         wrong_digits: 0,
         vouched_by: None,
+        replaced: None,
         acr: Some(Acr::Eidas2),
         replaces: false,
         suspension: None,
@@ -187,6 +188,7 @@ pub fn device(person: &Person, activation_id: ActivationId, signed: &Statements)
         pin_change: None,
         vouched_by: None,
         suspension_of: None,
+        approved_at: None,
         due_at: None,
     }
 }

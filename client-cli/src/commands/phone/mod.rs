@@ -72,7 +72,7 @@ enum Command {
         #[arg(long, required = true)]
         for_good: bool,
     },
-    /// Stop the phone that is about to take the place of this one
+    /// Stop the phone that is about to take the place of this one, or to count beside it
     Veto,
     /// Hand out the code for a new phone that takes the place of this one; `confirm` follows
     Replace,

@@ -118,7 +118,7 @@ impl View for StatusView {
             0 => String::new(),
             seconds => format!("{seconds} s"),
         };
-        let replaced = match self.device.replaced_at {
+        let unless_vetoed = |at: Option<Timestamp>| match at {
             Some(at) => format!("{}; not you? paraphe phone veto", time_text(at)),
             None => String::new(),
         };
@@ -141,7 +141,8 @@ impl View for StatusView {
             ("blocked", blocked.join(", ")),
             ("frozen since", time(self.device.frozen_since)),
             ("valid until", time(self.device.valid_until)),
-            ("replaced at", replaced),
+            ("replaced at", unless_vetoed(self.device.replaced_at)),
+            ("another phone at", unless_vetoed(self.device.added_at)),
             ("key attested", attested),
         ])
     }

@@ -283,6 +283,7 @@ fn new_device(
         replaces: None,
         vouched_by: found.vouched_by,
         suspension_of,
+        approved_at: None,
         rollback_noticed: false,
         pin_change: None,
         due_at: None,

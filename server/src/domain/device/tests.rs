@@ -35,6 +35,7 @@ fn device() -> Device {
         replaces: None,
         vouched_by: None,
         suspension_of: None,
+        approved_at: None,
         rollback_noticed: false,
         pin_change: None,
         due_at: None,

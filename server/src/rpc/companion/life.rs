@@ -41,6 +41,7 @@ impl CompanionService {
             frozen_since: view.frozen_since.map_or(0, Timestamp::as_secs),
             valid_until: view.valid_until.map_or(0, Timestamp::as_secs),
             replaced_at: view.replaced_at.map_or(0, Timestamp::as_secs),
+            added_at: view.added_at.map_or(0, Timestamp::as_secs),
             attestation: view.attestation.map(encode::attestation),
         }))
     }
