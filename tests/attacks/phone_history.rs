@@ -93,7 +93,11 @@ async fn each_transition_is_in_the_history_with_who_and_why() {
         &[("revoked", "supervisor", "stolen on the train")],
     ));
     expected.extend(of(&again, &[ENROLLED, CONFIRMED]));
-    assert_eq!(told(&world, &again).await, expected);
+    // What time alone has done is written, and so told, within a second.
+    assert_eq!(
+        sorted(told_all(&world, &again, expected.len()).await),
+        sorted(expected.clone())
+    );
     let words = format!("{expected:?}");
     assert!(!words.contains(&boss.id) && !words.contains(&agent.id));
 
@@ -119,12 +123,21 @@ async fn what_time_and_wrong_pins_end_is_told_to_the_next_phone() {
         &[ENROLLED, CONFIRMED, ("locked", "daemon", "attempts")],
     );
     expected.extend(of(&again, &[ENROLLED, CONFIRMED]));
-    assert_eq!(told(&world, &again).await, expected);
+    // What time alone has done is written, and so told, within a second.
+    assert_eq!(
+        sorted(told_all(&world, &again, expected.len()).await),
+        sorted(expected.clone())
+    );
     again.revoke(&world.server).await.unwrap();
     let last = enrolled_again(&world, &person, "last").await;
     expected.extend(of(&again, &[("revoked", "own_phone", "asked")]));
     expected.extend(of(&last, &[ENROLLED, CONFIRMED]));
-    assert_eq!(told(&world, &last).await, expected);
+    assert_eq!(sorted(told(&world, &last).await), sorted(expected));
+}
+
+fn sorted<T: Ord>(mut events: Vec<T>) -> Vec<T> {
+    events.sort();
+    events
 }
 
 async fn enrolled_again(world: &World, person: &Person, suffix: &str) -> Phone {
