@@ -231,3 +231,12 @@ async fn a_rotation_in_between_makes_what_was_prepared_worthless() {
     let said = refused(&world.daemon, "set.jws", "keys.step");
     assert!(said.contains("prepare it again"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_key_does_not_rotate_while_an_emergency_is_prepared() {
+    let world = World::with(OPEN).await;
+    prepare(&world.daemon);
+    crate::master_key::move_away(&world.daemon);
+    let said = crate::master_key::run(&world.daemon).unwrap_err();
+    assert!(said.contains("an emergency is prepared"), "{said}");
+}

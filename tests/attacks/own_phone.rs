@@ -174,20 +174,19 @@ async fn the_owner_stops_a_thief_who_has_image_and_pin_by_a_veto_or_by_the_code_
     assert_eq!(confirmed.unwrap(), FinalState::Approved);
     let suspended = suspend_by_code(&world, &old.name, &paper).await;
     assert_eq!(suspended, "suspended");
-    for phone in [&old, &thief] {
-        assert_eq!(state(&world, phone).await, DeviceState::Suspended);
-    }
-    // The thief's phone goes on by its own PIN, and gets no further without the old one.
-    thief.phone.resume(&world.server).await.unwrap();
-    let shown = world.shown(&thief.phone).await;
-    let resumed = thief
+    assert_eq!(state(&world, &old).await, DeviceState::Suspended);
+    assert_eq!(state(&world, &thief).await, DeviceState::Revoked);
+    // With the PIN the thief makes the old phone go on, and gains nothing from it.
+    clone.phone.resume(&world.server).await.unwrap();
+    let shown = world.shown(&clone.phone).await;
+    let resumed = clone
         .phone
         .approve(&world.server, &shown, None, PIN, &mut OsRng)
         .await;
-    assert!(resumed.is_err() || state(&world, &thief).await == DeviceState::Quarantined);
+    resumed.unwrap();
+    assert_eq!(state(&world, &old).await, DeviceState::Active);
     world.pass(3_601);
-    until(&world, &thief, DeviceState::Revoked).await;
-    assert_eq!(state(&world, &old).await, DeviceState::Suspended);
+    assert_eq!(state(&world, &thief).await, DeviceState::Revoked);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +222,7 @@ async fn a_phone_that_is_not_active_hands_out_nothing_and_what_it_handed_out_is_
     );
     let asked = confirm(&world, &old, first.activation_id, (&digits, PIN)).await;
     assert_eq!(code_of(asked), "device.suspended");
-    assert_eq!(state(&world, &waiting).await, DeviceState::AwaitingConfirmation);
+    assert_eq!(state(&world, &waiting).await, DeviceState::Revoked);
 
     let (old, _) = enrolled(&mut world).await;
     let second = invited(&world, &old).await;
@@ -440,4 +439,20 @@ async fn a_declared_restore_voids_what_an_old_phone_handed_out_and_the_old_one_g
     );
     world.pass(3_601);
     until(&world, &new, DeviceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_into_the_quarantine_of_a_new_phone_that_took_over_leaves_the_person_with_it() {
+    let mut world = World::with(HANDED_OVER).await;
+    let (old, _) = enrolled(&mut world).await;
+    let new = handed_over(&world, &old).await;
+    crate::restore::back_up(&world);
+    world.pass(3_601);
+    until(&world, &new, DeviceState::Active).await;
+    assert_eq!(state(&world, &old).await, DeviceState::Replaced);
+    crate::restore::put_back(&mut world, "backup");
+    crate::restore::restored(&world, &[]);
+    world.start_again().await;
+    until(&world, &new, DeviceState::Active).await;
+    assert_eq!(state(&world, &old).await, DeviceState::Replaced);
 }

@@ -185,11 +185,18 @@ fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Resu
         let mut enrolled = open.try_map(|case| case.enrol(found.id))?;
         s.rows.update(&mut enrolled)?;
     }
-    // One that another phone may still veto lifts nothing yet: see `life::take_over`.
-    if phone.replaces.is_none() {
+    // One that another phone may still veto lifts nothing yet: see `life::take_over`; one that comes to count beside others never does.
+    if phone.replaces.is_none() && !has_others(s, phone)? {
         lift::proofed(s, found.subject_id)?;
     }
     Ok(ended)
+}
+
+fn has_others(s: &mut Scope<'_, '_>, phone: &Device) -> Result<bool> {
+    let alive = device::alive_of_subject(&mut s.rows, phone.subject_id)?;
+    Ok(alive
+        .iter()
+        .any(|other| other.id != phone.id && other.is_confirmed() && !other.rollback_noticed))
 }
 
 /// An activation as the operator sees it.

@@ -93,7 +93,11 @@ fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<Vec<Chall
     let before = phone.state;
     phone.settle(s.now, &s.facts.attempt_limits());
     let mut ended = life::take_over(s, phone)?;
-    s.save_device(phone, &Cause::daemon("rollback"))?;
+    let why = match phone.state {
+        DeviceState::Revoked { .. } => "old_phone_ended",
+        _ => "rollback",
+    };
+    s.save_device(phone, &Cause::daemon(why))?;
     let verb = match phone.state {
         now if now == before => return Ok(ended),
         DeviceState::Locked { .. } => "lock",

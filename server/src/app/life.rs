@@ -62,7 +62,10 @@ pub(super) fn suspend(
     by: Cause,
 ) -> Result<Moved> {
     phone.suspend(s.now)?;
-    keep(s, phone, actor, "suspend_device", &by)
+    let id = phone.id;
+    let mut moved = keep(s, phone, actor, "suspend_device", &by)?;
+    moved.ended.extend(replacement::withdraw(s, id, actor, &by)?);
+    Ok(moved)
 }
 
 /// Writes a phone that moved; what it could still have answered ends.
@@ -191,13 +194,13 @@ pub fn replacement_of(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(S
     newcomer(s, phone, |other| other.replaces == Some(phone.id))
 }
 
-/// The newer phone that is about to count beside this one, and when.
+/// The newer phone that is about to count beside this one, or in the place of another one of the person, and when.
 ///
 /// # Errors
 /// Those of the store.
 pub fn addition_to(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(Stored<Device>, Timestamp)>> {
     newcomer(s, phone, |other| {
-        other.replaces.is_none() && other.id != phone.id && other.created_at >= phone.created_at
+        other.replaces != Some(phone.id) && other.id != phone.id && other.created_at >= phone.created_at
     })
 }
 
@@ -249,7 +252,7 @@ pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challeng
     };
     if new.vouched_by.is_none() {
         lift::proofed(s, new.subject_id)?;
-    } else if !replacement::vouches(s, replaced)? {
+    } else if !replacement::vouched(s, replaced)? {
         tracing::warn!(device_id = %new.id, old = %replaced, "the phone that vouched for a new one is not active any more");
         new.revoke(s.now);
         return Ok(Vec::new());

@@ -17,7 +17,7 @@ use super::{Scope, challenge as challenges, expiry, life};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, State};
 use crate::domain::challenge::{Challenge, Purpose, State as ChallengeState};
-use crate::domain::device::{Cause, Device, ProvenPhone, Who};
+use crate::domain::device::{Cause, Device, ProvenPhone, State as DeviceState, Who};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::relying_party::DAEMON;
@@ -125,12 +125,40 @@ pub fn voucher(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Stored<Device>> {
     phone.ok_or_else(|| fault::ACTIVATION_REVOKED.fault())
 }
 
-/// Whether the word of a phone still counts.
+/// Whether the word of a phone counts at the end of the quarantine: it is active, or it was replaced already in a transaction of which a
+/// crash or a restore has left the security journal's half alone. (Another phone that replaced it would have ended the new one as well.)
 ///
 /// # Errors
 /// Those of the store.
-pub fn vouches(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<bool> {
+pub fn vouched(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<bool> {
+    let replaced = |phone: &Device| matches!(phone.state, DeviceState::Replaced { .. });
+    if device::load(&mut s.rows, id)?.is_some_and(|phone| replaced(&phone)) {
+        return Ok(true);
+    }
     Ok(active(s, id)?.is_some())
+}
+
+/// A phone that stops takes with it what rests on its word alone: the new phone in its quarantine, and what it handed out. Whoever
+/// resumes it, with the PIN that a thief may know, does not bring them back.
+///
+/// # Errors
+/// Those of the store.
+pub fn withdraw(s: &mut Scope<'_, '_>, id: DeviceId, actor: &str, by: &Cause) -> Result<Vec<Challenge>> {
+    let Some(old) = device::load(&mut s.rows, id)? else {
+        return Ok(Vec::new());
+    };
+    for handed_out in activation::open_of_subject(&mut s.rows, old.subject_id)? {
+        if handed_out.vouched_by == Some(id) {
+            activations::end(s, handed_out, actor)?;
+        }
+    }
+    match life::replacement_of(s, &old)? {
+        Some((mut new, _)) if new.vouched_by == Some(id) => {
+            new.revoke(s.now);
+            Ok(life::keep(s, new, actor, "revoke_device", by)?.ended)
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn active(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Option<Stored<Device>>> {

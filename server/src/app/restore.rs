@@ -69,6 +69,7 @@ pub fn carry_out(s: &mut Scope<'_, '_>, event: &Event) -> Result<bool> {
                 Some(DeviceEnd::Locked) => "lock_again",
                 Some(DeviceEnd::Suspended | DeviceEnd::RollbackNoticed) => "suspend_again",
                 Some(DeviceEnd::Revoked) => "revoke_again",
+                Some(DeviceEnd::Replaced) => "replace_again",
                 None => "move_epoch_again",
             };
             (verb, id.to_string(), end_device(s, *id, *end, *pin_epoch)?)

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a wrong code is counted in the transaction that refuses it, alike for an unknown person and one without a phone.
 
+use paraphe_proto::ids::DeviceId;
 use subtle::ConstantTimeEq;
 
 use super::life::{self, Moved};
@@ -41,7 +42,11 @@ pub fn suspend_by_code(
         return refused(s, actor, identity, exhausted);
     }
     let mut moved: Option<Moved> = None;
-    for phone in of_code(s, identity, code)? {
+    for id in of_code(s, identity, code)? {
+        // The one before may have taken it with it.
+        let Some(phone) = device::load(&mut s.rows, id)?.filter(|phone| phone.is_alive()) else {
+            continue;
+        };
         let one = stop(s, actor, phone)?;
         match &mut moved {
             Some(moved) => moved.ended.extend(one.ended),
@@ -55,7 +60,8 @@ pub fn suspend_by_code(
     refused(s, actor, identity, fault::SUSPENSION_REFUSED.fault())
 }
 
-fn stop(s: &mut Scope<'_, '_>, actor: &str, phone: Stored<Device>) -> Result<Moved> {
+fn stop(s: &mut Scope<'_, '_>, actor: &str, mut phone: Stored<Device>) -> Result<Moved> {
+    phone.settle(s.now, &s.facts.attempt_limits());
     if !matches!(phone.state, DeviceState::Suspended { .. }) {
         return life::suspend(s, phone, actor, Cause::new(Who::Person, "suspension_code"));
     }
@@ -67,14 +73,14 @@ fn stop(s: &mut Scope<'_, '_>, actor: &str, phone: Stored<Device>) -> Result<Mov
 }
 
 /// Several have the same code: a phone and the one that it vouched for.
-fn of_code(s: &mut Scope<'_, '_>, identity: &PivotIdentity, code: &str) -> Result<Vec<Stored<Device>>> {
+fn of_code(s: &mut Scope<'_, '_>, identity: &PivotIdentity, code: &str) -> Result<Vec<DeviceId>> {
     let limits = s.facts.attempt_limits();
     let mut found = Vec::new();
     for person in pairwise::namesakes(s, identity)? {
         for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
             phone.settle(s.now, &limits);
             if phone.is_confirmed() && has_code(s, &phone, code) {
-                found.push(phone);
+                found.push(phone.id);
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::store::meta;
 use crate::store::record::StoreError;
 use crate::store::seal::Sealer;
 
-mod emergency;
+pub(super) mod emergency;
 
 /// Backends may keep the JWK set for 300 s: the next assertion key is in every copy after twice that.
 const NEXT_FOR_S: i64 = 600;

@@ -15,6 +15,8 @@ pub enum DeviceEnd {
     Locked,
     /// Revoked.
     Revoked,
+    /// Another phone took its place.
+    Replaced,
     /// It waits for its PIN.
     Suspended,
     /// It has seen more than the store knew, and approves nothing any more.

@@ -201,6 +201,11 @@ fn replaced(
         .replaced_by(&prepared, statement, root, config.issuer.as_str())
 }
 
+/// Whether new private keys wait for the signature of the root key.
+pub fn is_prepared(issuer_keys: &Path) -> bool {
+    prepared_file(issuer_keys).exists()
+}
+
 /// Where the new private keys wait for the signature.
 fn prepared_file(issuer_keys: &Path) -> PathBuf {
     let mut name = issuer_keys.as_os_str().to_owned();

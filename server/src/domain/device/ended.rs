@@ -39,7 +39,8 @@ impl Device {
             | State::Expired { .. } => None,
             State::Suspended { .. } => Some(DeviceEnd::Suspended),
             State::Locked { .. } => Some(DeviceEnd::Locked),
-            State::Revoked { .. } | State::Replaced { .. } => Some(DeviceEnd::Revoked),
+            State::Revoked { .. } => Some(DeviceEnd::Revoked),
+            State::Replaced { .. } => Some(DeviceEnd::Replaced),
         };
         let last_try = self.is_confirmed() && self.attempts.is_last_made();
         (end.is_some() || self.epoch > 1 || last_try).then_some(Ended::Device {
@@ -57,6 +58,7 @@ impl Device {
             _ if !self.is_alive() => return false,
             Some(DeviceEnd::Locked) => self.end(State::Locked { at: now }),
             Some(DeviceEnd::Revoked) => self.revoke(now),
+            Some(DeviceEnd::Replaced) => self.replace(now),
             _ if pin_epoch > self.epoch => self.revoke(now),
             Some(DeviceEnd::RollbackNoticed) if !self.rollback_noticed => self.rollback_noticed = true,
             Some(DeviceEnd::Suspended) => return self.suspend(now).is_ok(),

@@ -79,7 +79,7 @@ impl Ring {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::disallowed_types)]
 mod tests {
     use paraphe_proto::keys::Signer;
     use rand_core::OsRng;
