@@ -193,3 +193,29 @@ async fn a_further_phone_is_seen_on_the_first_and_can_be_vetoed_until_it_counts(
     let late = first.phone.veto(&world.server).await;
     assert_eq!(late.err().unwrap().code(), "device.no_replacement");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owners_other_phone_sees_and_vetoes_what_a_stolen_one_hands_over_to() {
+    let mut world = World::with(&two()).await;
+    let (stolen, _) = enrolled(&mut world).await;
+    let own = another(&world, &stolen.name, "own", (false, "")).await;
+    let thief = handed_over(&world, &stolen).await;
+    let device = own.phone.device(&world.server).await.unwrap();
+    assert!(device.added_at.is_some() && device.replaced_at.is_none());
+    assert_eq!(own.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
+    assert_eq!(state(&world, &thief).await, DeviceState::Revoked);
+    assert_eq!(state(&world, &stolen).await, DeviceState::Active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_phone_lifts_no_block_that_the_owner_set_on_another() {
+    let mut world = World::with(&two()).await;
+    let (first, _) = enrolled(&mut world).await;
+    let (market, subject) = (world.market.clone(), world.subject(&world.market, &first).await);
+    let strange = world.ask(&market, &subject).await;
+    let asked = shown(&world, &first, &strange.challenge_id).await;
+    first.phone.report(&world.server, &asked).await.unwrap();
+    another(&world, &first.name, "second", (false, "")).await;
+    let blocked = world.try_ask(&market, crate::world::purchase(&subject)).await;
+    assert_eq!(code(&blocked.unwrap_err()), "subject.refuses");
+}
