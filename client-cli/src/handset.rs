@@ -63,10 +63,14 @@ pub fn screen(title: &str, shown: &Shown) -> String {
         .map(|row| row.label.chars().count())
         .max()
         .unwrap_or(0);
+    let where_digits_are = match shown.replacement() {
+        Some(_) => DigitsOn::NewPhone,
+        None => DigitsOn::Page,
+    };
     let frame = frame(
         &document.locale,
         &shown.relying_party().name,
-        shown.match_digits(),
+        shown.match_digits().map(|digits| (digits, where_digits_are)),
     );
     let mut lines = vec![frame.question, String::new(), document.title.clone()];
     lines.extend(
@@ -85,16 +89,34 @@ struct Frame {
     buttons: String,
 }
 
-fn frame(locale: &str, asked_by: &str, match_digits: Option<u8>) -> Frame {
+/// Where the digits stand that are to be typed.
+#[derive(Clone, Copy)]
+enum DigitsOn {
+    Page,
+    NewPhone,
+}
+
+fn frame(locale: &str, asked_by: &str, match_digits: Option<(u8, DigitsOn)>) -> Frame {
     if locale.starts_with("fr") {
-        let code =
-            match_digits.map_or_else(String::new, |digits| format!("[ {digits} chiffres de la page ] "));
+        let code = match_digits.map_or_else(String::new, |(digits, on)| {
+            let source = match on {
+                DigitsOn::Page => "de la page",
+                DigitsOn::NewPhone => "du nouveau téléphone",
+            };
+            format!("[ {digits} chiffres {source} ] ")
+        });
         return Frame {
             question: format!("{asked_by} vous demande de confirmer :"),
             buttons: format!("{code}[ PIN ]   [ Non ] [ Pas moi ]"),
         };
     }
-    let code = match_digits.map_or_else(String::new, |digits| format!("[ {digits} digits of the page ] "));
+    let code = match_digits.map_or_else(String::new, |(digits, on)| {
+        let source = match on {
+            DigitsOn::Page => "page",
+            DigitsOn::NewPhone => "new phone",
+        };
+        format!("[ {digits} digits of the {source} ] ")
+    });
     Frame {
         question: format!("{asked_by} asks you to confirm:"),
         buttons: format!("{code}[ PIN ]   [ No ] [ Not me ]"),
@@ -105,7 +127,7 @@ fn frame(locale: &str, asked_by: &str, match_digits: Option<u8>) -> Frame {
 pub fn digits_screen(title: &str, digits: &str) -> String {
     let (left, right) = digits.split_at_checked(3).unwrap_or((digits, ""));
     let lines = [
-        "Read these six digits to the person who enrols you:".to_owned(),
+        "For the clerk in front of you, or to type on your old phone:".to_owned(),
         String::new(),
         format!("{:^1$}", format!("{left} {right}"), usize::from(SCREEN_WIDTH - 4)),
         String::new(),
@@ -169,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_frame_speaks_the_language_of_the_document_and_fits_the_screen() {
-        let french = frame("fr", "Paraphe", Some(8));
+        let french = frame("fr", "Paraphe", Some((8, DigitsOn::Page)));
         assert!(french.question.contains("vous demande") && french.buttons.contains("8 chiffres"));
         let english = frame("en", "Paraphe", None);
         assert_eq!(english.buttons, "[ PIN ]   [ No ] [ Not me ]");

@@ -221,7 +221,21 @@ pub fn staff(desk: &Terminal) {
         "",
     );
     let activation = find(&made, "activation_id");
-    let digits = desk.activate("claire", &find(&made, "uri"));
+    let uri = find(&made, "uri");
+    let (admin, pin) = (desk.path("admin"), desk.path("pin"));
+    let over = [
+        "phone",
+        "--phone",
+        &admin,
+        "activate",
+        "--uri-file",
+        "-",
+        "--pin-file",
+        &pin,
+    ];
+    let (_, said) = desk.fails(&over, &uri);
+    assert!(said.contains("phone.in_use"), "{said}");
+    let digits = desk.activate("claire", &uri);
     desk.ok(
         &["admin", "operator", "confirm", &activation, "--code-file", "-"],
         &digits,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use paraphe_companion::{Activated, Activation, Argon2Cost, Invitation, Server};
+use paraphe_companion::{Activated, Activation, Argon2Cost, DeviceState, Invitation, Phone, Server};
 use paraphe_proto::pin::{LONGEST, PinPolicy, SHORTEST};
 
 use super::views::ActivatedView;
@@ -30,6 +30,9 @@ pub struct ActivateArgs {
     /// Argon2id cost of the wrapped key: default, or lowest for load generators
     #[arg(long, value_enum, default_value = "default")]
     cost: Cost,
+    /// Although the phone in this folder still counts: its keys are lost
+    #[arg(long)]
+    again: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -55,6 +58,9 @@ pub(super) async fn activate(context: &Context, directory: &Path, args: Activate
     files::create_private_directory(directory)?;
     let keystore = handset::keystore(directory)?;
     let server = handset::connect(&server).await?;
+    if !args.again {
+        require_free(directory, &server).await?;
+    }
     let mut rng = edge::random();
     let activation = Activation::begin(directory, keystore, invitation, &server, &mut rng).await?;
     let activated = finish(activation, &server, &args).await?;
@@ -63,6 +69,29 @@ pub(super) async fn activate(context: &Context, directory: &Path, args: Activate
         device_id: activated.phone.device_id().to_string(),
         six_digits: activated.confirmation_required.then_some(digits),
     })
+}
+
+/// A phone that counts is not lost to a forgotten --phone. One that has ended, or that this daemon does not know, makes room.
+async fn require_free(directory: &Path, server: &Server) -> Result<()> {
+    let Some(phone) = Phone::open(directory, handset::keystore(directory)?)? else {
+        return Ok(());
+    };
+    let state = match phone.device(server).await {
+        Ok(device) => device.state,
+        Err(_) => return Ok(()),
+    };
+    match state {
+        DeviceState::Quarantined | DeviceState::Active | DeviceState::Suspended => Err(Error::invalid(
+            "phone.in_use",
+            format!(
+                "{} holds {}, which is {state}: choose another folder with --phone, or give that phone up first (`paraphe phone revoke \
+                 --for-good`); --again throws its keys away as it is.",
+                directory.display(),
+                phone.device_id()
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn invitation(context: &Context, args: &ActivateArgs, issuer: &str) -> Result<Invitation> {
