@@ -6,7 +6,7 @@ use paraphe_proto::ids::DeviceId;
 use subtle::ConstantTimeEq;
 
 use super::life::{self, Moved};
-use super::{Scope, pairwise};
+use super::{Scope, pairwise, replacement};
 use crate::domain::device::{Cause, Device, State as DeviceState, Who};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::identity::PivotIdentity;
@@ -62,13 +62,15 @@ pub fn suspend_by_code(
 
 fn stop(s: &mut Scope<'_, '_>, actor: &str, mut phone: Stored<Device>) -> Result<Moved> {
     phone.settle(s.now, &s.facts.attempt_limits());
+    let by = Cause::new(Who::Person, "suspension_code");
     if !matches!(phone.state, DeviceState::Suspended { .. }) {
-        return life::suspend(s, phone, actor, Cause::new(Who::Person, "suspension_code"));
+        return life::suspend(s, phone, actor, by);
     }
     s.audit(actor, VERB, phone.id, "suspended_already")?;
+    // A restore without the journal suspends both and withdraws nothing.
     Ok(Moved {
         state: phone.state,
-        ended: Vec::new(),
+        ended: replacement::withdraw(s, phone.id, actor, &by)?,
     })
 }
 
