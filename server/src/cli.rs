@@ -6,7 +6,7 @@ mod keys;
 mod master_key;
 mod restore;
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -105,7 +105,7 @@ impl CommandError {
             Self::Telemetry(_) => "logging.setup",
             Self::NoJournal(error) => error.code(),
             Self::JournalIsThere => "restore.journal_is_there",
-            Self::NotConfirmed => "restore.not_confirmed",
+            Self::NotConfirmed => "command.not_confirmed",
             Self::CopyExists(_) => "backup.exists",
             Self::Io(_) => "system",
             Self::Certificate(_) => "tls.certificate",
@@ -156,6 +156,19 @@ fn serve(path: &Path) -> Result<(), CommandError> {
         let _closed = writeln!(out, "paraphed: listening on {address}").and_then(|()| out.flush());
     }))?;
     Ok(())
+}
+
+/// Asks at the terminal whether to do what was just shown.
+fn confirm(what: &str) -> Result<(), CommandError> {
+    let mut out = anstream::stderr();
+    write!(out, "\nType `yes` {what}: ")?;
+    out.flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    match line.trim() {
+        "yes" => Ok(()),
+        _ => Err(CommandError::NotConfirmed),
+    }
 }
 
 fn check_config(path: &Path) -> Result<(), CommandError> {

@@ -290,7 +290,7 @@ async fn a_running_daemon_an_unsaid_yes_and_a_taken_path_are_refused() {
         said.contains("security journal") && said.contains("one PIN attempt"),
         "{said}"
     );
-    assert!(said.contains("restore.not_confirmed"), "{said}");
+    assert!(said.contains("command.not_confirmed"), "{said}");
     does_not_start(
         &world,
         "store.restore_undeclared",

@@ -2,7 +2,6 @@
 //!
 //! Invariant: the database's lock is held throughout; whatever breaks off, the command can simply be run again.
 
-use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use clap::Args;
 use paraphe_proto::time::Timestamp;
 
 use self::report::{Administrator, Report};
-use super::CommandError;
+use super::{CommandError, confirm};
 use crate::app::{Facts, Scope, operator, restore as steps};
 use crate::clock::Clock;
 use crate::config::{ChannelName, Config};
@@ -67,7 +66,7 @@ pub fn restore(arguments: &RestoreArguments) -> Result<(), CommandError> {
     let journal_at = contents.as_ref().and_then(|contents| contents.last_at);
     if !arguments.yes {
         report::announce(&opened, contents.as_ref())?;
-        confirm()?;
+        confirm("to go on")?;
     }
     let now = Clock::starting_after(opened.known.last_seen.max(journal_at))
         .and_then(|clock| clock.now())
@@ -79,18 +78,6 @@ pub fn restore(arguments: &RestoreArguments) -> Result<(), CommandError> {
     };
     run.db.close_blocking()?;
     report.print(arguments.json)
-}
-
-fn confirm() -> Result<(), CommandError> {
-    let mut out = anstream::stderr();
-    write!(out, "\nType `yes` to go on: ")?;
-    out.flush()?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    match line.trim() {
-        "yes" => Ok(()),
-        _ => Err(CommandError::NotConfirmed),
-    }
 }
 
 /// The journal, if it verifies and reaches back to the backup.

@@ -1,7 +1,7 @@
 //! `paraphed keys emergency`: the issuer keys may be stolen. Prepare a set with new keys, sign it with the root key on a machine that is
 //! offline, apply it (operations.md, "An emergency").
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use paraphe_proto::statements::{KeySet, KeyState};
 use zeroize::Zeroizing;
 
 use super::{now, open, words};
-use crate::cli::CommandError;
+use crate::cli::{CommandError, confirm};
 use crate::config::Config;
 use crate::domain::fault::Fault;
 use crate::keys::{IssuerKeys, KeysError, lock, write_new};
@@ -139,7 +139,7 @@ fn sign(arguments: &SignArguments) -> Result<(), CommandError> {
         root.public_key().thumbprint()
     )?;
     if !arguments.yes {
-        confirm()?;
+        confirm("to sign")?;
     }
     let signed = jws::sign(&set, &root).map_err(|error| StartError::from(Fault::from(error)))?;
     let text = format!("{}\n", signed.into_compact());
@@ -224,18 +224,6 @@ fn print(out: &mut impl Write, set: &KeySet) -> std::io::Result<()> {
         writeln!(out, "{key_use:<10} {:<44} {state:<8} {note}", key.kid)?;
     }
     Ok(())
-}
-
-fn confirm() -> Result<(), CommandError> {
-    let mut out = anstream::stderr();
-    write!(out, "\nType `yes` to sign: ")?;
-    out.flush()?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    match line.trim() {
-        "yes" => Ok(()),
-        _ => Err(CommandError::NotConfirmed),
-    }
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {
