@@ -82,7 +82,7 @@ impl Context {
                 .map_err(|error| Error::invalid("operator.id", format!("--service-id: {error}.")))?;
             return Ok(Credentials::Account {
                 id: id.to_string(),
-                key: read_key(key_file)?,
+                key: read_key(key_file).map_err(|error| error.of_option("--service-key"))?,
                 issuer: issuer.to_owned(),
             });
         }

@@ -114,8 +114,10 @@ pub enum Error {
         wait_s: u32,
     },
     /// A file could not be read or written.
-    #[error("Cannot {action} {}: {source}.", path.display())]
+    #[error("{}Cannot {action} {}: {source}.", option.map(|option| format!("{option}: ")).unwrap_or_default(), path.display())]
     File {
+        /// The option that named it.
+        option: Option<&'static str>,
         /// `read`, `write`, …
         action: &'static str,
         /// The file.
@@ -159,7 +161,32 @@ impl Error {
     /// An [`Error::File`], for `map_err`.
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_owned();
-        move |source| Error::File { action, path, source }
+        move |source| Error::File {
+            option: None,
+            action,
+            path,
+            source,
+        }
+    }
+
+    /// This error of a file with the option that named the file.
+    #[must_use]
+    pub fn of_option(self, named: &'static str) -> Error {
+        match self {
+            Error::File {
+                action, path, source, ..
+            } => Error::File {
+                option: Some(named),
+                action,
+                path,
+                source,
+            },
+            Error::Invalid { code, message } if code.starts_with("file.") => Error::Invalid {
+                code,
+                message: format!("{named}: {message}"),
+            },
+            other => other,
+        }
     }
 
     /// An [`Error::Invalid`].

@@ -176,6 +176,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_not_there_is_named_with_its_option() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("zone.txt");
+        let said = read(&missing).unwrap_err().of_option("--mrz-file");
+        assert_eq!(said.code(), "cli.file");
+        let begins = format!("--mrz-file: Cannot read {}: ", missing.display());
+        assert!(said.to_string().starts_with(&begins), "{said}");
+        fs::write(&missing, "").unwrap();
+        let empty = read_value(&missing).unwrap_err().of_option("--pin-file");
+        assert!(empty.to_string().starts_with("--pin-file: "), "{empty}");
+        assert_eq!(empty.code(), "file.empty");
+    }
+
+    #[test]
     fn a_value_loses_the_newline_and_a_huge_file_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pin");

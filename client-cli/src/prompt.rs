@@ -17,9 +17,9 @@ use crate::files;
 ///
 /// # Errors
 /// [`Error::Usage`] when there is neither a file nor a terminal, and what [`files::read_value`] returns.
-pub fn secret(file: Option<&Path>, prompt: &str, option: &str) -> Result<Zeroizing<String>> {
+pub fn secret(file: Option<&Path>, prompt: &str, option: &'static str) -> Result<Zeroizing<String>> {
     match file {
-        Some(path) => files::read_value(path),
+        Some(path) => value(path, option),
         None => typed(Password::new().with_prompt(prompt), option),
     }
 }
@@ -31,11 +31,11 @@ pub fn secret(file: Option<&Path>, prompt: &str, option: &str) -> Result<Zeroizi
 pub fn checked_secret(
     file: Option<&Path>,
     prompt: &str,
-    option: &str,
+    option: &'static str,
     check: impl Fn(&str) -> Result<()>,
 ) -> Result<Zeroizing<String>> {
     match file {
-        Some(path) => checked(files::read_value(path)?, check),
+        Some(path) => checked(value(path, option)?, check),
         None => typed(ruled(prompt, check), option),
     }
 }
@@ -47,11 +47,11 @@ pub fn checked_secret(
 pub fn new_secret(
     file: Option<&Path>,
     prompt: &str,
-    option: &str,
+    option: &'static str,
     check: impl Fn(&str) -> Result<()>,
 ) -> Result<Zeroizing<String>> {
     match file {
-        Some(path) => checked(files::read_value(path)?, check),
+        Some(path) => checked(value(path, option)?, check),
         None => typed(
             ruled(prompt, check).with_confirmation("Once more", "The two are not the same."),
             option,
@@ -62,6 +62,10 @@ pub fn new_secret(
 /// Whether `file` is standard input and a person sits there, who would otherwise see nothing to answer.
 pub fn is_typed(file: &Path) -> bool {
     file == Path::new("-") && std::io::stdin().is_terminal()
+}
+
+fn value(file: &Path, option: &'static str) -> Result<Zeroizing<String>> {
+    files::read_value(file).map_err(|error| error.of_option(option))
 }
 
 fn checked(value: Zeroizing<String>, check: impl Fn(&str) -> Result<()>) -> Result<Zeroizing<String>> {
@@ -75,7 +79,7 @@ fn ruled<'a>(prompt: &str, check: impl Fn(&str) -> Result<()> + 'a) -> Password<
         .validate_with(move |typed: &String| check(typed.trim()))
 }
 
-fn typed(password: Password<'_>, option: &str) -> Result<Zeroizing<String>> {
+fn typed(password: Password<'_>, option: &'static str) -> Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
         return Err(Error::Usage(format!(
             "Nobody can be asked without a terminal: give {option} FILE, or {option} - to read standard input."

@@ -310,6 +310,7 @@ impl Activation {
             key: prepared.key,
             seen: prepared.seen,
             sas,
+            pin_policy: Some(*self.pin_policy()),
             pin_change: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Changing the PIN: the old one approves, the new one wraps the approval key, the daemon moves the PIN epoch.
 //!
-//! Called by the app: [`Phone::change_pin`], then [`PinChange::finish`]. Invariants: the approval key is in memory from the
+//! Called by the app: [`Phone::check_new_pin`], [`Phone::change_pin`], then [`PinChange::finish`]. Invariants: the approval key is in memory from the
 //! approval until it is wrapped anew; what was wrapped under the new PIN is on disk before the daemon is asked to move the
 //! epoch; the phone keeps both wrappings until it has learnt which one counts, see `epoch`. The protocol: section 4, rule 5.
 
@@ -8,7 +8,7 @@ use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::keys::{Signer, SoftwareKey};
 use paraphe_proto::oprf::{self, BlindedElement};
-use paraphe_proto::pin::{Pin, PinPolicy};
+use paraphe_proto::pin::{LONGEST, Pin, PinPolicy, SHORTEST};
 use paraphe_proto::statements::{self, Evaluation, EvaluationContext};
 use paraphe_proto::v1::{ChangePinBody, EvaluatePinChangeBody, FinishPinChangeBody};
 use rand_core::{CryptoRng, RngCore};
@@ -25,8 +25,8 @@ use crate::request::{Prover, method, resend, sign};
 use crate::state::{PreparedPinChange, Seen};
 use crate::unlock::{Expected, finalize};
 
-/// A PIN change under way. Show [`PinChange::shown`], ask for the old PIN and twice for the new one, then
-/// [`PinChange::finish`]. Dropped before that, the old PIN goes on.
+/// A PIN change under way. Show [`PinChange::shown`], ask for the old PIN, then [`PinChange::finish`]. Dropped before that, the old PIN
+/// goes on.
 pub struct PinChange<'p> {
     phone: &'p Phone,
     shown: Shown,
@@ -35,8 +35,33 @@ pub struct PinChange<'p> {
     approval_key: Option<SoftwareKey>,
 }
 
+/// What any daemon allows, where the phone has not learnt its rules.
+const LAXEST: PinPolicy = PinPolicy {
+    min_length: SHORTEST,
+    max_length: LONGEST,
+    refuse_repeats: false,
+    refuse_runs: false,
+    refuse_dates: false,
+};
+
 impl Phone {
-    /// Asks for a PIN change: a challenge on this phone, which only the old PIN approves.
+    /// The daemon's rules for a new PIN, as far as the phone knows them.
+    #[must_use]
+    pub fn pin_policy(&self) -> PinPolicy {
+        self.loaded().record.pin_policy.unwrap_or(LAXEST)
+    }
+
+    /// Whether a new PIN keeps these rules, for the app to say before it asks the daemon for anything: each PIN change counts among the
+    /// requests that the daemon allows. [`PinChange::check_pin`] has the last word.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the rule by a code `pin.…`.
+    pub fn check_new_pin(&self, pin: &str) -> Result<(), Error> {
+        choose(pin, &self.pin_policy()).map(drop)
+    }
+
+    /// Asks for a PIN change: a challenge on this phone, which only the old PIN approves. Have the new PIN before: see
+    /// [`Phone::check_new_pin`].
     ///
     /// # Errors
     /// What the daemon refuses, or [`Error::Unreachable`]; [`Error::Untrusted`] when its challenge does not hold.
@@ -53,6 +78,12 @@ impl Phone {
                 "the PIN change does not say which PINs are allowed",
             )
         })?;
+        if self.loaded().record.pin_policy != Some(pin_policy) {
+            self.change(|record| {
+                record.pin_policy = Some(pin_policy);
+                Ok(())
+            })?;
+        }
         Ok(PinChange {
             phone: self,
             shown,
@@ -81,7 +112,7 @@ impl PinChange<'_> {
     /// # Errors
     /// [`Error::Invalid`] names the rule by a code `pin.…`.
     pub fn check_pin(&self, pin: &str) -> Result<(), Error> {
-        self.choose(pin).map(drop)
+        choose(pin, &self.pin_policy).map(drop)
     }
 
     /// Approves with the old PIN and sets the new one, at the Argon2id cost that the phone has. Blocks its thread for that step,
@@ -104,13 +135,8 @@ impl PinChange<'_> {
         if self.phone.loaded().record.pin_change.is_some() {
             return Err(pin_is_chosen());
         }
-        let chosen = self.choose(new_pin)?;
-        if new_pin == old_pin {
-            return Err(Error::invalid(
-                "pin.same",
-                "the new PIN is the old one; choose another",
-            ));
-        }
+        let chosen = choose(new_pin, &self.pin_policy)?;
+        require_another(old_pin, new_pin)?;
         self.approve(server, old_pin, rng).await?;
         let prepared = self.prepare(server, &chosen, rng).await?;
         let epoch = prepared.epoch;
@@ -128,10 +154,6 @@ impl PinChange<'_> {
             Settled::Nothing if self.phone.loaded().record.epoch != epoch => Err(begin_again()),
             Settled::NewPin | Settled::Nothing => Ok(()),
         }
-    }
-
-    fn choose(&self, pin: &str) -> Result<Pin, Error> {
-        Pin::choose(pin, &self.pin_policy).map_err(|error| Error::invalid(error.code(), error.to_string()))
     }
 
     /// The ordinary approval, which also leaves the approval key in memory.
@@ -230,6 +252,24 @@ impl PinChange<'_> {
             return Err(Error::untrusted("evaluation.mismatch", detail));
         }
         Ok(evaluation)
+    }
+}
+
+fn choose(pin: &str, policy: &PinPolicy) -> Result<Pin, Error> {
+    Pin::choose(pin, policy).map_err(|error| Error::invalid(error.code(), error.to_string()))
+}
+
+/// A new PIN is not the old one.
+///
+/// # Errors
+/// [`Error::Invalid`] `pin.same`.
+pub fn require_another(old_pin: &str, new_pin: &str) -> Result<(), Error> {
+    match new_pin == old_pin {
+        true => Err(Error::invalid(
+            "pin.same",
+            "the new PIN is the old one; choose another",
+        )),
+        false => Ok(()),
     }
 }
 

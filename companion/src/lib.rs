@@ -94,7 +94,7 @@ mod watch;
 
 pub use activate::{Activated, Activation};
 pub use challenge::Shown;
-pub use change_pin::PinChange;
+pub use change_pin::{PinChange, require_another};
 pub use connect::{Address, Server};
 pub use device::{Attestation, Blocked, Device, DeviceState};
 pub use epoch::Settled;

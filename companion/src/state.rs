@@ -6,7 +6,7 @@
 use paraphe_proto::encoding::B64Vec;
 use paraphe_proto::ids::{ActivationId, ChallengeId, DeviceId};
 use paraphe_proto::jwk::PublicKey;
-use paraphe_proto::pin::WrappedKey;
+use paraphe_proto::pin::{PinPolicy, WrappedKey};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this crate writes.
@@ -90,6 +90,9 @@ pub struct DeviceRecord {
     /// The six digits, until the daemon says that they were typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sas: Option<String>,
+    /// The daemon's rules for a new PIN when the phone learnt them last; `None` in files of before they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_policy: Option<PinPolicy>,
     /// The PIN change that the daemon was asked for and whose outcome is not known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_change: Option<PreparedPinChange>,

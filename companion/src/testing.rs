@@ -178,6 +178,7 @@ pub(crate) fn locked_device(dir: &Path, issuer: &Issuer) -> LockedDevice {
         },
         seen: Seen::default(),
         sas: None,
+        pin_policy: None,
         pin_change: None,
     };
     LockedDevice {

@@ -80,12 +80,25 @@ pub enum CommandError {
     /// `--without-journal` where the journal is good.
     #[error("the security journal is there and verifies: leave `--without-journal` out")]
     JournalIsThere,
+    /// A restore without a backup.
+    #[error("there is no database at {0}: put the backup there first, under that name, and run this again")]
+    NoBackup(PathBuf),
+    /// A restore of the database that ran last.
+    #[error(
+        "nothing shows that this database was put back: it is the one that this journal was kept beside, and the daemon starts on it. \
+         A restore would leave every phone one PIN attempt, and end every session, pending challenge and unused activation. If you know \
+         that database and journal were put back together (a snapshot of the machine), say `--rolled-back`"
+    )]
+    NotPutBack,
     /// Nobody said yes.
     #[error("nothing was changed: type `yes`, or give `--yes`")]
     NotConfirmed,
     /// Where the copy should go, something is.
     #[error("{0} exists already: nothing is overwritten; choose another path")]
     CopyExists(PathBuf),
+    /// Where the copy should go, there is no folder.
+    #[error("{0} is not there, or no folder: make it first, or choose another path for the copy")]
+    NoFolder(PathBuf),
     /// Development certificates.
     #[error("the development certificate could not be made: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -105,6 +118,9 @@ impl CommandError {
             Self::Telemetry(_) => "logging.setup",
             Self::NoJournal(error) => error.code(),
             Self::JournalIsThere => "restore.journal_is_there",
+            Self::NoBackup(_) => "store.missing",
+            Self::NoFolder(_) => "backup.no_folder",
+            Self::NotPutBack => "restore.not_put_back",
             Self::NotConfirmed => "command.not_confirmed",
             Self::CopyExists(_) => "backup.exists",
             Self::Io(_) => "system",

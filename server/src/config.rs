@@ -174,7 +174,7 @@ impl Config {
         let parser = toml::Deserializer::parse(text).map_err(|e| ConfigError::syntax(text, &e))?;
         let mut config: Self =
             serde_path_to_error::deserialize(parser).map_err(|e| ConfigError::from_serde(text, &e))?;
-        config.check_together()?;
+        config.check_together().map_err(|e| e.located(text))?;
         config.resolve_paths(folder);
         Ok(config)
     }

@@ -1,8 +1,8 @@
 //! Follows the issuer keys file: at start and at SIGHUP the daemon publishes the key sets that are new in it, and then signs with
 //! its keys. Streams stay open. Started by `start`; the certificate is read again by `edge`.
 //!
-//! Invariant: a file that does not follow from what was published changes nothing. Keys on a token do not rotate: nothing is read
-//! again, and no PIN is tried.
+//! Invariant: a file that does not follow from what was published changes nothing. Keys on a token that are in use already are not opened
+//! again, and no PIN is tried while the token knows us.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::app::{Daemon, Scope, key_sets};
 use crate::domain::challenge::Challenge;
 use crate::domain::fault::Fault;
 use crate::edge::Signals;
-use crate::keys::{IssuerKeys, Ring};
+use crate::keys::Ring;
 use crate::open::StartError;
 use crate::rpc::Shared;
 
@@ -23,10 +23,6 @@ const STEP: usize = 200;
 pub async fn on_hangup(shared: Arc<Shared>, mut hangups: Signals) {
     loop {
         hangups.next().await;
-        if shared.daemon.facts.keys.on_token() {
-            tracing::info!("the issuer keys are on a token and stay as they are");
-            continue;
-        }
         match issuer_keys(&shared).await {
             Ok(version) => tracing::info!(version, "the issuer keys were read again"),
             Err(error) => {
@@ -39,10 +35,7 @@ pub async fn on_hangup(shared: Arc<Shared>, mut hangups: Signals) {
 async fn issuer_keys(shared: &Shared) -> Result<u64, StartError> {
     let daemon = &shared.daemon;
     let facts = Arc::clone(&daemon.facts);
-    let read = move || {
-        let root = facts.keys.root_public().clone();
-        Ok::<_, StartError>(IssuerKeys::read(&facts.config.keys, &facts.sealer, root)?.ring())
-    };
+    let read = move || facts.keys.read_again(&facts.config.keys, &facts.sealer);
     let read = tokio::task::spawn_blocking(read).await;
     let ring = read.map_err(Fault::internal)??;
     let emergency = publish(daemon, &ring, shared.clock.now()?).await?;

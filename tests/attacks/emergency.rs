@@ -163,15 +163,24 @@ async fn a_set_that_anything_but_the_root_key_signed_is_refused_at_import() {
         stranger.to_pkcs8_pem().unwrap().as_bytes(),
     )
     .unwrap();
-    sign(daemon, "stranger.pem", "stranger.jws").unwrap();
+    let said = sign(daemon, "stranger.pem", "stranger.jws").unwrap_err();
+    assert!(said.contains("paraphed: keys.other_root_key: "), "{said}");
+    for key in [stranger.public_key(), stolen(daemon).root_public()] {
+        assert!(said.contains(key.thumbprint()), "{said}");
+    }
+    assert!(!daemon.path("stranger.jws").exists());
+
+    let request = std::fs::read(daemon.path("set.json")).unwrap();
+    let request: serde_json::Value = serde_json::from_slice(&request).unwrap();
+    let set: KeySet = serde_json::from_value(request["key_set"].clone()).unwrap();
+    let by = |set: &KeySet, signer: &dyn Signer| jws::sign(set, signer).unwrap().into_compact();
+    // Whoever signs it elsewhere.
+    std::fs::write(daemon.path("stranger.jws"), by(&set, &stranger)).unwrap();
     let said = refused(daemon, "stranger.jws", "keys.not_by_root");
     assert!(said.contains("root key"), "{said}");
 
     // The stolen key itself signs key sets for phones, but not this one.
-    let request = std::fs::read(daemon.path("set.json")).unwrap();
-    let set: KeySet = serde_json::from_slice(&request).unwrap();
     let thief = stolen(daemon);
-    let by = |set: &KeySet, signer: &dyn Signer| jws::sign(set, signer).unwrap().into_compact();
     std::fs::write(daemon.path("thief.jws"), by(&set, &*thief.challenge())).unwrap();
     refused(daemon, "thief.jws", "keys.not_by_root");
 
@@ -227,7 +236,22 @@ async fn a_rotation_in_between_makes_what_was_prepared_worthless() {
     let world = World::with(OPEN).await;
     prepare(&world.daemon);
     sign(&world.daemon, "root-key.pem", "set.jws").unwrap();
+    let (prepared, elsewhere) = ("issuer-keys.sealed.emergency", "elsewhere");
+    for step in ["next", "activate", "retire"] {
+        for step in [&[step][..], &[step, "--now"]] {
+            let said = crate::rotation::refused(&world.daemon, step, "keys.emergency_prepared");
+            assert!(said.contains("worthless") && said.contains(prepared), "{said}");
+        }
+    }
+    let listed = || keys(&world.daemon, &["list"]).unwrap();
+    assert!(listed().contains("an emergency is prepared"), "{}", listed());
+
+    // Who hides the file from the rotation has lost what was prepared.
+    std::fs::rename(world.daemon.path(prepared), world.daemon.path(elsewhere)).unwrap();
+    assert!(!listed().contains("emergency"), "{}", listed());
     crate::rotation::follow(&world.daemon, &["next"]).await;
+    std::fs::rename(world.daemon.path(elsewhere), world.daemon.path(prepared)).unwrap();
+    assert!(listed().contains("is worthless"), "{}", listed());
     let said = refused(&world.daemon, "set.jws", "keys.step");
     assert!(said.contains("prepare it again"), "{said}");
 }

@@ -62,6 +62,7 @@ mod secure_chip;
 mod several;
 mod signature;
 mod specimen;
+mod staff_phone;
 mod statements;
 mod step_up;
 mod supply;

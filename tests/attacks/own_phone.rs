@@ -228,10 +228,7 @@ async fn a_phone_that_is_not_active_hands_out_nothing_and_what_it_handed_out_is_
     let second = invited(&world, &old).await;
     let mut begun = begin(&world, &second, "begun").await.unwrap();
     old.phone.revoke(&world.server).await.unwrap();
-    assert_eq!(
-        code_of(old.phone.replace(&world.server).await),
-        "device.not_active"
-    );
+    assert_eq!(code_of(old.phone.replace(&world.server).await), "device.revoked");
     let cost = paraphe_companion::Argon2Cost::LOWEST;
     let finished = begun.finish(&world.server, PIN, cost, &mut OsRng).await;
     assert_eq!(code_of(finished), "activation.revoked");

@@ -86,7 +86,7 @@ async fn each_transition_is_in_the_history_with_who_and_why() {
         .await
         .unwrap();
     let gone = person.phone.device_events(&world.server, None, 0).await;
-    assert_eq!(gone.err().unwrap().code(), "device.not_active");
+    assert_eq!(gone.err().unwrap().code(), "device.revoked");
     let again = enrolled_again(&world, &person, "again").await;
     expected.extend(of(
         &person.phone,

@@ -306,3 +306,36 @@ async fn a_running_daemon_an_unsaid_yes_and_a_taken_path_are_refused() {
     restored(&world, &[]);
     world.start_again().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_that_ran_last_is_restored_only_where_the_operator_says_that_both_were_put_back() {
+    let mut world = World::with(OPEN).await;
+    let anna = world.enrol().await;
+    assert_eq!(world.daemon.stop(), 0);
+    let said = refused(&world, &["--yes"], "restore.not_put_back");
+    assert!(
+        said.contains("--rolled-back") && said.contains("one PIN attempt"),
+        "{said}"
+    );
+    // Nor after a crash, which is not a restore either.
+    change_journal(&world, without_last_line);
+    refused(&world, &["--yes"], "restore.not_put_back");
+    world.start_again().await;
+    assert_eq!(world.attempts_left(&anna.phone).await, 5);
+
+    // A snapshot of the whole machine shows nowhere; only its operator knows.
+    assert_eq!(world.daemon.stop(), 0);
+    let mut asked = world.daemon.command("restore");
+    let output = asked.arg("--rolled-back").stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("is in neither of them"), "{said}");
+    assert!(said.contains("command.not_confirmed"), "{said}");
+    let report = restored(&world, &["--rolled-back"]);
+    assert_eq!(
+        (&report["restore_epoch"], &report["devices_cut"]),
+        (&1.into(), &3.into())
+    );
+    refused(&world, &["--yes"], "restore.not_put_back");
+    world.start_again().await;
+    assert_eq!(world.attempts_left(&anna.phone).await, 1);
+}

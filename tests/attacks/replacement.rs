@@ -134,7 +134,7 @@ async fn a_new_phone_that_suspends_itself_does_not_hide_from_the_veto() {
     assert!(device.replaced_at.is_some());
     assert_eq!(old.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
     let resume = new.phone.resume(&world.server).await;
-    assert_eq!(resume.err().unwrap().code(), "device.not_active");
+    assert_eq!(resume.err().unwrap().code(), "device.revoked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

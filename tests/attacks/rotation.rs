@@ -228,6 +228,30 @@ async fn a_challenge_by_a_key_that_was_retired_at_once_is_shown_to_nobody() {
     assert_eq!(done.unwrap().state.to_string(), "approved");
 }
 
+/// The daemon would go on signing with a key whose private half is said to be gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_step_runs_ahead_of_a_daemon_that_serves() {
+    let mut world = World::with(OPEN).await;
+    step(&world, &["next"]).await;
+    keys(&world.daemon, &["activate", "--now"]).unwrap();
+    let said = refused(&world.daemon, &["retire", "--now"], "keys.too_early");
+    assert!(
+        said.contains("has not read key set 3") && said.contains("systemctl reload"),
+        "{said}"
+    );
+    reload(&world.daemon, "the issuer keys were read again").await;
+    keys(&world.daemon, &["retire", "--now"]).unwrap();
+    refused(&world.daemon, &["next", "--now"], "keys.too_early");
+
+    // A daemon that is stopped signs nothing.
+    assert_eq!(world.daemon.stop(), 0);
+    for step in ["next", "activate", "retire"] {
+        keys(&world.daemon, &[step, "--now"]).unwrap();
+    }
+    world.start_again().await;
+    assert_eq!(jwks(&world.daemon).len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_out_of_turn_is_refused_and_changes_nothing() {
     let mut world = World::with(OPEN).await;

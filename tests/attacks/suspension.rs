@@ -198,7 +198,7 @@ async fn a_supervisor_ends_a_phone_with_a_reason_and_its_holder_without() {
     );
     assert_eq!(state(&world, &person).await, DeviceState::Revoked);
     let refused = person.phone.resume(&world.server).await;
-    assert_eq!(refused.err().unwrap().code(), "device.not_active");
+    assert_eq!(refused.err().unwrap().code(), "device.revoked");
     let gone = suspend(&world, &boss, &person.name, &paper).await.unwrap_err();
     assert_eq!(code(&gone), "suspension.refused");
     assert_eq!(
@@ -206,7 +206,7 @@ async fn a_supervisor_ends_a_phone_with_a_reason_and_its_holder_without() {
         DeviceState::Revoked
     );
     let twice = other.phone.revoke(&world.server).await;
-    assert_eq!(twice.err().unwrap().code(), "device.not_active");
+    assert_eq!(twice.err().unwrap().code(), "device.revoked");
     // What was handed out for another phone ends too, also where there is no phone.
     let case_id = world
         .verified("counter", &crate::world::passport(&person.name))

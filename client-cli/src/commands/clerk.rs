@@ -232,8 +232,10 @@ pub async fn run(context: &Context, command: Command) -> Result<()> {
 }
 
 async fn evidence(context: &Context, args: EvidenceArgs) -> Result<()> {
-    let mrz = args.mrz_file.as_deref().map(files::read).transpose()?;
-    let proofing = args.proofing_file.as_deref().map(files::read).transpose()?;
+    let mrz = args.mrz_file.as_deref().map(files::read).transpose();
+    let mrz = mrz.map_err(|error| error.of_option("--mrz-file"))?;
+    let proofing = args.proofing_file.as_deref().map(files::read).transpose();
+    let proofing = proofing.map_err(|error| error.of_option("--proofing-file"))?;
     let request = RecordEvidenceRequest {
         case_id: args.case,
         mrz: mrz.map(|mrz| mrz.trim().to_owned()).unwrap_or_default(),

@@ -51,7 +51,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let key = match (&args.key_file, exists) {
         (None, true) => home::read_key(&path)?,
         (None, false) => std::sync::Arc::new(new_key()?),
-        (Some(import), _) => home::read_key(import)?,
+        (Some(import), _) => home::read_key(import).map_err(|error| error.of_option("--key-file"))?,
     };
     if exists && home::read_key(&path)?.public_key() != key.public_key() {
         return Err(Error::Forbidden {

@@ -117,7 +117,7 @@ impl View for ReportView<'_> {
 /// [`Error::Verification`] names the check that failed; [`Error::File`] and [`Error::Unreachable`] for what cannot be had.
 pub async fn run(context: &Context, args: Args) -> Result<()> {
     let inputs = Inputs {
-        assertion: files::read_value(&args.assertion)?.to_string(),
+        assertion: read_value("--assertion", &args.assertion)?,
         jwks: read_jwks(context, &args.jwks).await?,
         audience: args.audience.clone(),
         issuer: context.named_issuer().map(str::to_owned),
@@ -138,7 +138,8 @@ pub async fn run(context: &Context, args: Args) -> Result<()> {
 
 async fn read_jwks(context: &Context, source: &str) -> Result<String> {
     let Some(rest) = source.strip_prefix("https://") else {
-        return Ok(files::read(Path::new(source))?.to_string());
+        let json = files::read(Path::new(source)).map_err(|error| error.of_option("--jwks"))?;
+        return Ok(json.to_string());
     };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path = if path.is_empty() {
@@ -156,30 +157,35 @@ fn evidence(args: &Args) -> Result<Option<Evidence>> {
     else {
         return Ok(None);
     };
-    let text = |path: &PathBuf| files::read_value(path).map(|text| text.to_string());
+    let key_set = |path: &PathBuf| read_value("--key-sets", path);
     Ok(Some(Evidence {
-        challenge: text(challenge)?,
-        approval: text(approval)?,
-        activation: text(activation)?,
+        challenge: read_value("--challenge", challenge)?,
+        approval: read_value("--approval", approval)?,
+        activation: read_value("--activation", activation)?,
         root: root_key(root)?,
-        key_sets: args.key_sets.iter().map(text).collect::<Result<_>>()?,
+        key_sets: args.key_sets.iter().map(key_set).collect::<Result<_>>()?,
         enrolment: match (&args.enrolment, &args.enrolment_challenge, &args.clerk_activation) {
             (Some(enrolment), Some(challenge), Some(activation)) => Some(SignedEnrolment {
-                challenge: text(challenge)?,
-                enrolment: text(enrolment)?,
-                activation: text(activation)?,
+                challenge: read_value("--enrolment-challenge", challenge)?,
+                enrolment: read_value("--enrolment", enrolment)?,
+                activation: read_value("--clerk-activation", activation)?,
             }),
             _ => None,
         },
     }))
 }
 
-/// A public key from a JWK file.
+fn read_value(option: &'static str, path: &Path) -> Result<String> {
+    let text = files::read_value(path).map_err(|error| error.of_option(option))?;
+    Ok(text.to_string())
+}
+
+/// The public root key that `--root` names, a JWK.
 ///
 /// # Errors
 /// [`Error::Invalid`] when it holds none.
 pub fn root_key(path: &Path) -> Result<PublicKey> {
-    let json = files::read(path)?;
+    let json = files::read(path).map_err(|error| error.of_option("--root"))?;
     PublicKey::from_jwk_json(&json)
         .map_err(|error| Error::invalid(error.code(), format!("{}: {error}.", path.display())))
 }

@@ -35,7 +35,7 @@ impl DeskPhone {
     pub fn open(directory: &Path, pin_file: &Path) -> Result<Self> {
         Ok(DeskPhone(Mutex::new(Held {
             phone: handset::open(directory)?,
-            pin: files::read_value(pin_file)?,
+            pin: files::read_value(pin_file).map_err(|error| error.of_option("--pin-file"))?,
         })))
     }
 

@@ -73,6 +73,28 @@ async fn a_new_pin_that_breaks_the_policy_or_is_the_old_one_is_refused_before_an
 }
 
 #[tokio::test]
+async fn the_rules_of_the_daemon_are_known_before_it_is_asked() {
+    let (dir, daemon, server, phone) = activated().await;
+    for phone in [&phone, &reopened(&dir)] {
+        assert_eq!(phone.check_new_pin("123456").unwrap_err().code(), "pin.run");
+        phone.check_new_pin(NEW).unwrap();
+    }
+    // A file of before they were kept knows what every daemon asks for, and learns the rest from the next change.
+    phone
+        .change(|record| {
+            record.pin_policy = None;
+            Ok(())
+        })
+        .unwrap();
+    phone.check_new_pin("123456").unwrap();
+    assert_eq!(phone.check_new_pin("4829").unwrap_err().code(), "pin.too_short");
+    let change = phone.change_pin(&server).await.unwrap();
+    assert_eq!(change.check_pin("123456").unwrap_err().code(), "pin.run");
+    assert_eq!(phone.check_new_pin("123456").unwrap_err().code(), "pin.run");
+    assert_eq!(daemon.world().charges, 0);
+}
+
+#[tokio::test]
 async fn lost_replies_before_the_last_step_cost_one_attempt_and_the_same_call_goes_on() {
     let (_dir, daemon, server, phone) = activated().await;
     let mut change = phone.change_pin(&server).await.unwrap();

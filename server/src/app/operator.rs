@@ -5,18 +5,19 @@ use paraphe_proto::ids::{OperatorId, SubjectId};
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::time::Timestamp;
 
-use super::Scope;
 use super::activation::{self, Issue, Issued};
 use super::request::phone_for;
+use super::{Scope, life};
 use crate::config::ChannelName;
-use crate::domain::device::Device;
+use crate::domain::challenge::Challenge;
+use crate::domain::device::{Cause, Device, Who};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::level::Acr;
 use crate::domain::operator::{Credential, Operator, OperatorRole, Terminal};
 use crate::domain::secret::Bytes;
 use crate::domain::subject::Subject;
 use crate::store::record::Stored;
-use crate::store::{operator, subject};
+use crate::store::{device, operator, subject};
 
 /// Creates an operator who signs in with a phone, and the activation of that phone.
 ///
@@ -40,22 +41,79 @@ pub fn create(
         created_at,
     })?;
     let operator = insert(s, actor, name, roles, Credential::Phone { subject_id })?;
-    let secret = ActivationSecret::random(&mut s.rng());
-    let issued = activation::issue(
-        s,
-        secret,
-        Issue {
-            subject_id,
-            case_id: None,
-            channel,
-            issued_by: actor,
-            signature: None,
-            replaces: false,
-            replaced: None,
-            vouched_by: None,
-        },
-    )?;
+    let issued = hand_out(s, actor, subject_id, channel)?;
     Ok((operator, issued))
+}
+
+/// The activation of an operator's phone.
+fn hand_out(
+    s: &mut Scope<'_, '_>,
+    actor: &str,
+    subject_id: SubjectId,
+    channel: ChannelName,
+) -> Result<Issued> {
+    let secret = ActivationSecret::random(&mut s.rng());
+    let issue = Issue {
+        subject_id,
+        case_id: None,
+        channel,
+        issued_by: actor,
+        signature: None,
+        replaces: false,
+        replaced: None,
+        vouched_by: None,
+    };
+    activation::issue(s, secret, issue)
+}
+
+/// What giving an operator another phone led to.
+pub struct Rephoned {
+    /// The operator.
+    pub operator: Operator,
+    /// The secret, shown once.
+    pub issued: Issued,
+    /// Challenges that ended with the phones before: their watchers are woken.
+    pub ended: Vec<Challenge>,
+}
+
+/// `ReplaceOperatorPhone`: the operator's phones and sessions end at once, since the phone may be in other hands, and a new one may be
+/// activated under the same name.
+///
+/// # Errors
+/// `operator.own`, `operator.not_found`, `operator.disabled`, `operator.no_person`.
+pub fn replace_phone(s: &mut Scope<'_, '_>, by: &Operator, id: OperatorId, why: &str) -> Result<Rephoned> {
+    if by.id == id {
+        return fault::OPERATOR_OWN.broken();
+    }
+    let found = operator::load(&mut s.rows, id)?;
+    let found = found.ok_or_else(|| fault::OPERATOR_NOT_FOUND.fault().on("operator_id"))?;
+    let Credential::Phone { subject_id } = found.credential else {
+        return fault::OPERATOR_NO_PERSON.broken();
+    };
+    if found.disabled {
+        return fault::OPERATOR_DISABLED.broken();
+    }
+    let (actor, cause) = (by.id.to_string(), Cause::new(Who::Administrator, why));
+    end_sessions(s, id)?;
+    let mut ended = Vec::new();
+    for mut phone in device::alive_of_subject(&mut s.rows, subject_id)? {
+        phone.revoke(s.now);
+        ended.extend(life::keep(s, phone, &actor, "revoke_device", &cause)?.ended);
+    }
+    let issued = hand_out(s, &actor, subject_id, ChannelName::Operator)?;
+    s.audit(&actor, "replace_operator_phone", id, &cause.outcome())?;
+    Ok(Rephoned {
+        operator: found.record,
+        issued,
+        ended,
+    })
+}
+
+fn end_sessions(s: &mut Scope<'_, '_>, id: OperatorId) -> Result<()> {
+    for session in operator::sessions_of(&mut s.rows, id)? {
+        s.rows.delete(session)?;
+    }
+    Ok(())
 }
 
 /// Creates an account for a program.
@@ -159,9 +217,7 @@ pub fn disable(s: &mut Scope<'_, '_>, actor: &str, id: OperatorId) -> Result<Ope
     }
     found.disabled = true;
     s.rows.update(&mut found)?;
-    for session in operator::sessions_of(&mut s.rows, id)? {
-        s.rows.delete(session)?;
-    }
+    end_sessions(s, id)?;
     s.audit(actor, "disable_operator", id, "ok")?;
     Ok(found.record)
 }

@@ -43,6 +43,10 @@ pub fn backup(arguments: &BackupArguments) -> Result<(), CommandError> {
     if to.exists() {
         return Err(CommandError::CopyExists(to.clone()));
     }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(CommandError::NoFolder(folder.to_owned()));
+    }
     let now = Clock::starting_after(None)
         .and_then(|clock| clock.now())
         .map_err(StartError::from)?;

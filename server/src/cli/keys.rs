@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use paraphe_proto::statements::{KeyState, KeyUse};
@@ -40,7 +41,7 @@ enum Step {
     /// Show the issuer keys and what can be done next.
     List(ListArguments),
     /// Make the next pair of keys and announce it to phones and backends.
-    Next(StepArguments),
+    Next(NextArguments),
     /// Sign with the next keys from now on; the old ones stay good for what they signed.
     Activate(StepArguments),
     /// Retire the old keys and destroy their private halves.
@@ -69,6 +70,18 @@ struct StepArguments {
     now: bool,
 }
 
+#[derive(Args)]
+struct NextArguments {
+    #[command(flatten)]
+    step: StepArguments,
+    /// On a token: label of the next challenge key, which is made unless it is there [default: the configured one with a number behind]
+    #[arg(long, value_name = "LABEL")]
+    challenge_key_label: Option<String>,
+    /// The same for the next assertion key
+    #[arg(long, value_name = "LABEL")]
+    assertion_key_label: Option<String>,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -76,40 +89,68 @@ struct StepArguments {
 pub fn keys(arguments: &KeysArguments) -> Result<(), CommandError> {
     match &arguments.step {
         Step::List(arguments) => list(arguments),
-        Step::Next(arguments) => step(arguments, 0, |issuer, ring, now| {
-            ring.next(issuer, &mut crate::entropy::system(), now)
+        Step::Next(arguments) => next(arguments),
+        Step::Activate(arguments) => step(
+            arguments,
+            NEXT_FOR_S,
+            Ring::require_activate,
+            |config, ring, now| ring.activate(config.issuer.as_str(), now),
+        ),
+        Step::Retire(arguments) => step(arguments, OVERLAP_S, Ring::require_retire, |config, ring, now| {
+            ring.retire(config.issuer.as_str(), now)
         }),
-        Step::Activate(arguments) => step(arguments, NEXT_FOR_S, |issuer, ring, now| {
-            ring.activate(issuer, now)
-        }),
-        Step::Retire(arguments) => step(arguments, OVERLAP_S, |issuer, ring, now| ring.retire(issuer, now)),
         Step::Emergency(arguments) => emergency::emergency(arguments),
     }
+}
+
+fn next(arguments: &NextArguments) -> Result<(), CommandError> {
+    let labels = [&arguments.challenge_key_label, &arguments.assertion_key_label].map(Option::as_deref);
+    step(&arguments.step, 0, Ring::require_next, |config, ring, now| {
+        let (issuer, mut rng) = (config.issuer.as_str(), crate::entropy::system());
+        match &config.keys.pkcs11 {
+            Some(section) => ring.next_on_token(section, labels, issuer, &mut rng, now),
+            None if labels != [None, None] => Err(KeysError::Step(
+                "the issuer keys are in the sealed file, where they have no labels: leave the labels out",
+            )),
+            None => ring.next(issuer, &mut rng, now),
+        }
+    })
 }
 
 fn step(
     arguments: &StepArguments,
     wait_s: i64,
-    take: impl FnOnce(&str, &Ring, Timestamp) -> Result<Ring, KeysError>,
+    may: impl FnOnce(&Ring) -> Result<(), KeysError>,
+    take: impl FnOnce(&Config, &Ring, Timestamp) -> Result<Ring, KeysError>,
 ) -> Result<(), CommandError> {
     let config = Config::load(&arguments.config)?;
     let path = &config.keys.issuer_keys_file;
     let _lock = lock(path).map_err(StartError::from)?;
+    emergency::require_none(path).map_err(StartError::from)?;
     let (keys, sealer) = open(&config)?;
     let now = now()?;
     let ring = keys.ring();
-    let taken = take(config.issuer.as_str(), &ring, now).map_err(StartError::from)?;
-    if !arguments.now {
-        require_published(published(&config)?, ring.version(), wait_s, now).map_err(StartError::from)?;
+    may(&ring).map_err(StartError::from)?;
+    let published = published(&config)?;
+    match arguments.now {
+        true => require_followed(&config, published.0, ring.version())?,
+        false => require_published(published, ring.version(), wait_s, now).map_err(StartError::from)?,
     }
-    let version = taken.version();
-    keys.follow(std::sync::Arc::new(taken));
+    let taken = Arc::new(take(&config, &ring, now).map_err(StartError::from)?);
+    keys.follow(Arc::clone(&taken));
     keys.replace(path, &sealer).map_err(StartError::from)?;
     let mut out = anstream::stdout();
     writeln!(
         out,
-        "Key set {version} is made. The daemon publishes it at its next reload: systemctl reload paraphed"
+        "Key set {} is made. The daemon publishes it at its next reload: systemctl reload paraphed",
+        taken.version()
     )?;
+    for (label, error) in ring.destroy_gone(&taken) {
+        writeln!(
+            out,
+            "The retired key {label:?} is still on the token ({error}): delete it with the token's own tools."
+        )?;
+    }
     Ok(())
 }
 
@@ -135,6 +176,18 @@ fn published(config: &Config) -> Result<(u64, Timestamp), StartError> {
     Ok(found.unwrap_or((1, Timestamp::from_secs(0))))
 }
 
+/// Without the waits, too, no step runs ahead of a daemon that serves: it would go on signing with a key that is said to be retired.
+fn require_followed(config: &Config, newest: u64, version: u64) -> Result<(), StartError> {
+    if newest < version && Db::is_served(&config.store.path)? {
+        return Err(KeysError::TooEarly(format!(
+            "the running daemon has not read key set {version} yet, and signs with the keys of key set {newest}: systemctl reload \
+             paraphed, or stop it first"
+        ))
+        .into());
+    }
+    Ok(())
+}
+
 fn require_published(
     (newest, since): (u64, Timestamp),
     version: u64,
@@ -157,6 +210,8 @@ fn require_published(
 
 #[derive(Serialize)]
 struct Listed {
+    /// Of an emergency: `prepared`, or `void` once a key has rotated since.
+    emergency: Option<&'static str>,
     key_set: u64,
     published: u64,
     published_at: i64,
@@ -174,7 +229,8 @@ struct ListedKey {
 
 fn list(arguments: &ListArguments) -> Result<(), CommandError> {
     let config = Config::load(&arguments.config)?;
-    let (keys, _) = open(&config)?;
+    let (keys, sealer) = open(&config)?;
+    let emergency = emergency::waiting(&config, &keys, &sealer).map_err(StartError::from)?;
     let (published, since) = published(&config)?;
     let ring = keys.ring();
     let listed = ring.list().map(|(key_use, kid, state, signs)| ListedKey {
@@ -184,6 +240,10 @@ fn list(arguments: &ListArguments) -> Result<(), CommandError> {
         signs,
     });
     let listed = Listed {
+        emergency: emergency.as_ref().map(|(_, void)| match void {
+            true => "void",
+            false => "prepared",
+        }),
         key_set: ring.version(),
         published,
         published_at: since.as_secs(),
@@ -205,6 +265,19 @@ fn list(arguments: &ListArguments) -> Result<(), CommandError> {
         "key set {}, of which the daemon serves {published}",
         listed.key_set
     )?;
+    match emergency {
+        Some((path, true)) => writeln!(
+            out,
+            "an emergency was prepared before the last step and is worthless: remove {} and prepare it again",
+            path.display()
+        )?,
+        Some((path, false)) => writeln!(
+            out,
+            "an emergency is prepared: apply it, or give it up by removing {}; next, activate and retire wait for that",
+            path.display()
+        )?,
+        None => {}
+    }
     Ok(())
 }
 

@@ -46,12 +46,7 @@ fn prepare(files: &Keys) -> Result<(), KeysError> {
         ));
     };
     let _lock = lock(&files.issuer_keys_file)?;
-    if super::keys::emergency::is_prepared(&files.issuer_keys_file) {
-        return Err(KeysError::Step(
-            "an emergency is prepared, and its keys are sealed with the master key of now: apply it, or remove the file beside the issuer \
-             keys that ends in .emergency, and run this again",
-        ));
-    }
+    super::keys::emergency::require_none(&files.issuer_keys_file)?;
     let root = || read_public_key(&files.root_public_key_file);
     if !files.master_key_file.exists() {
         let known = crate::store::seal::Sealer::new(&read_master_key(previous)?);

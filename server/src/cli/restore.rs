@@ -17,7 +17,7 @@ use crate::domain::ended::Event;
 use crate::domain::fault::Result as Outcome;
 use crate::domain::operator::OperatorRole;
 use crate::open::{self, Opened, StartError};
-use crate::store::db::Db;
+use crate::store::db::{Db, DbError};
 use crate::store::journal::{self, Contents, Journal, JournalError, Position, Standing};
 use crate::store::record::Rows;
 
@@ -28,7 +28,7 @@ pub(super) const LONG_ABOUT: &str = "Make a database that was put back from a ba
 A new restore epoch begins. What was revoked, locked, disabled or blocked since the backup is ended again, from the security journal. Every \
 phone is left one PIN attempt, which the right PIN turns into all of them; one whose last attempt was made since the backup is locked. Activations that were not used, pending challenges and sessions end.
 
-Run it with the daemon stopped. If it breaks off, run it again.";
+Run it with the daemon stopped. If it breaks off, run it again. Where nothing shows that the database was put back, it is refused: see --rolled-back.";
 
 /// Events that one transaction carries out.
 const STEP: usize = 200;
@@ -42,6 +42,9 @@ pub struct RestoreArguments {
     /// The security journal is lost: suspend every phone, disable every service account, begin a new journal.
     #[arg(long)]
     without_journal: bool,
+    /// Although nothing shows it, database and journal were put back together, e.g. with a snapshot of the whole machine.
+    #[arg(long, conflicts_with = "without_journal")]
+    rolled_back: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -55,7 +58,10 @@ pub struct RestoreArguments {
 /// # Errors
 /// Named errors; nothing but the schema is changed before the question.
 pub fn restore(arguments: &RestoreArguments) -> Result<(), CommandError> {
-    let opened = open::deployment(Config::load(&arguments.config)?)?;
+    let opened = open::deployment(Config::load(&arguments.config)?).map_err(|error| match error {
+        StartError::Db(DbError::Missing { path }) => CommandError::NoBackup(path),
+        other => other.into(),
+    })?;
     let contents = match (judge(&opened), arguments.without_journal) {
         (Ok(_), true) => return Err(CommandError::JournalIsThere),
         (Ok(contents), false) => Some(contents),
@@ -63,9 +69,15 @@ pub fn restore(arguments: &RestoreArguments) -> Result<(), CommandError> {
         (Err(StartError::Journal(error)), false) => return Err(CommandError::NoJournal(error)),
         (Err(error), _) => return Err(error.into()),
     };
+    let unseen = contents
+        .as_ref()
+        .is_some_and(|contents| !shows_put_back(&opened, contents));
+    if unseen && !arguments.rolled_back {
+        return Err(CommandError::NotPutBack);
+    }
     let journal_at = contents.as_ref().and_then(|contents| contents.last_at);
     if !arguments.yes {
-        report::announce(&opened, contents.as_ref())?;
+        report::announce(&opened, contents.as_ref(), unseen)?;
         confirm("to go on")?;
     }
     let now = Clock::starting_after(opened.known.last_seen.max(journal_at))
@@ -93,6 +105,14 @@ fn judge(opened: &Opened) -> Result<Contents, StartError> {
         Standing::JournalOlder => Err(JournalError::Behind(path.clone()).into()),
         Standing::Other => Err(JournalError::DoesNotReach(path.clone()).into()),
     }
+}
+
+/// Whether the database shows that it is not the one that ran last: to restore that one would cost everybody their attempts for nothing.
+fn shows_put_back(opened: &Opened, contents: &Contents) -> bool {
+    let known = &opened.known;
+    let stands = known.place.as_ref().map(|place| contents.standing(place));
+    let went_on = !matches!(stands, Some(Standing::Level | Standing::InFlight(_)));
+    known.copied_at.is_some() || known.restoring || went_on
 }
 
 /// A restore under way.

@@ -95,6 +95,21 @@ impl Place {
     }
 }
 
+/// The line, from 1, at which a key stands, or else the innermost section on the way to it.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let root = toml::de::DeTable::parse(text).ok()?;
+    let (mut table, mut start) = (Some(root.get_ref()), None);
+    for part in key.split('.') {
+        let mut entries = table.into_iter().flat_map(|table| table.iter());
+        let Some((name, value)) = entries.find(|(name, _)| name.get_ref() == part) else {
+            break;
+        };
+        start = Some(name.span().start);
+        table = value.get_ref().as_table();
+    }
+    text.get(..start?).map(|before| before.matches('\n').count() + 1)
+}
+
 impl ConfigError {
     /// The stable name of this error.
     #[must_use]
@@ -135,6 +150,14 @@ impl ConfigError {
         } else {
             Self::Value { at, key, message }
         }
+    }
+
+    /// Finds the line of the key that a conflict names, or of the section that would hold it.
+    pub(super) fn located(mut self, text: &str) -> Self {
+        if let Self::Conflict { at, key, .. } = &mut self {
+            at.line = line_of(text, key);
+        }
+        self
     }
 
     pub(super) fn in_file(mut self, path: &Path) -> Self {

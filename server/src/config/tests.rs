@@ -1,4 +1,5 @@
 mod attestation;
+mod places;
 
 use super::*;
 use crate::domain::level::Acr;

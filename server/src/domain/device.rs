@@ -277,7 +277,7 @@ impl Device {
     /// From here on it answers nothing; attempts and quarantine go on.
     ///
     /// # Errors
-    /// `device.not_active`, `device.locked`, `device.expired`, also where it is suspended already.
+    /// As [`Device::require_active`], also where it is suspended already.
     pub fn suspend(&mut self, now: Timestamp) -> Result<()> {
         let before = match self.state {
             State::Quarantined { until } => Before::Quarantined { until },
@@ -352,7 +352,7 @@ impl Device {
     }
 
     /// # Errors
-    /// `device.locked`, `.expired`, `.suspended`, `.replaced`, `.not_active` or `.rollback_noticed`.
+    /// `device.locked`, `.expired`, `.suspended`, `.replaced`, `.revoked`, `.not_active` or `.rollback_noticed`.
     pub fn require_active(&self) -> Result<()> {
         match self.state {
             State::Active if self.rollback_noticed => fault::ROLLBACK_NOTICED.broken(),
@@ -361,16 +361,15 @@ impl Device {
             State::Expired { .. } => fault::DEVICE_EXPIRED.broken(),
             State::Suspended { .. } => fault::DEVICE_SUSPENDED.broken(),
             State::Replaced { .. } => fault::DEVICE_REPLACED.broken(),
-            State::AwaitingConfirmation | State::Quarantined { .. } | State::Revoked { .. } => {
-                fault::DEVICE_NOT_ACTIVE.broken()
-            }
+            State::Revoked { .. } => fault::DEVICE_REVOKED.broken(),
+            State::AwaitingConfirmation | State::Quarantined { .. } => fault::DEVICE_NOT_ACTIVE.broken(),
         }
     }
 
     /// A phone in quarantine or active may refuse.
     ///
     /// # Errors
-    /// `device.locked`, `device.expired` or `device.not_active`.
+    /// As [`Device::require_active`].
     pub fn require_may_refuse(&self) -> Result<()> {
         match self.state {
             State::Quarantined { .. } => Ok(()),

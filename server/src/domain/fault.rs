@@ -64,7 +64,8 @@ rules! {
 
     NONCE_UNKNOWN = "proof.nonce", Unauthenticated, "The proof's nonce is unknown, used or older than 60 s: fetch a new one.";
     ROLLBACK_NOTICED = "device.rollback_noticed", Precondition, "The phone has seen later evaluations than the store knows; the operator has been alarmed.";
-    DEVICE_NOT_ACTIVE = "device.not_active", Precondition, "This phone is not active; it may only refuse.";
+    DEVICE_NOT_ACTIVE = "device.not_active", Precondition, "This phone is not active yet: its six digits were not typed, or its quarantine lasts, in which it may only refuse.";
+    DEVICE_REVOKED = "device.revoked", Precondition, "This phone was revoked for good: a new enrolment is needed.";
     DEVICE_EXPIRED = "device.expired", Precondition, "The identity document behind this phone is no longer valid: enrol again with a valid one.";
     DEVICE_SUSPENDED = "device.suspended", Precondition, "This phone is suspended: resume it with the PIN.";
     DEVICE_NOT_SUSPENDED = "device.not_suspended", Precondition, "This phone is not suspended.";
@@ -113,7 +114,7 @@ rules! {
     SUSPENSION_EXHAUSTED = "suspension.too_many", Exhausted, "Five wrong suspension codes were told for that person today: none is looked at until the day (UTC) is over; the phone itself and a supervisor still can.";
     REPLACEMENT_LEVEL = "replacement.level", Precondition, "A phone is replaced only through a channel of the same level or above.";
     REPLACEMENT_CLOSED = "replacement.closed", Precondition, "This service puts another phone in the place of one only after a new identity check.";
-    REPLACEMENT_STAFF = "replacement.staff", Precondition, "A staff phone is not replaced by its holder alone: an administrator enrols another.";
+    REPLACEMENT_STAFF = "replacement.staff", Precondition, "A staff phone is not replaced by its holder alone: an administrator gives them another.";
     REPLACEMENT_PENDING = "replacement.pending", Precondition, "Another phone is about to take the place of this one already: wait for it, or stop it by a veto.";
     REPLACEMENT_AMBIGUOUS = "replacement.ambiguous", Precondition, "This person has several phones: name the one whose place the new one takes.";
     REPLACEMENT_UNKNOWN = "replacement.unknown", Precondition, "This person has no such phone.";
@@ -135,7 +136,10 @@ rules! {
 
     OPERATOR_NOT_FOUND = "operator.not_found", NotFound, "There is no such operator.";
     OPERATOR_NO_PHONE = "operator.no_phone", Precondition, "An enrolment is signed on the clerk's own phone: this operator has no active one.";
-    OPERATOR_EXISTS = "operator.exists", Exists, "An operator of this name exists already.";
+    OPERATOR_EXISTS = "operator.exists", Exists, "An operator of this name exists already; one who needs another phone gets it under the same name.";
+    OPERATOR_DISABLED = "operator.disabled", Precondition, "This operator is disabled and stays so: create another one.";
+    OPERATOR_NO_PERSON = "operator.no_person", Precondition, "This is the account of a program, which signs in with a key and has no phone.";
+    OPERATOR_OWN = "operator.own", Forbidden, "Administrators give no new phone to themselves: another administrator must.";
     OPERATOR_LAST = "operator.last_administrator", Precondition, "The last active administrator cannot be disabled.";
     LOGIN_EXHAUSTED = "login.too_many", Exhausted, "Too many logins were begun: wait.";
     TERMINAL_EXISTS = "terminal.exists", Exists, "This terminal is registered already.";

@@ -87,6 +87,25 @@ pub enum KeysError {
         "this is not the key set {0} that was prepared on this machine: sign exactly what `prepare` wrote"
     )]
     OtherSet(u64),
+    /// A key that is not the root key, offered to sign an emergency.
+    #[error(
+        "{path} holds the key {found}, and this was prepared to be signed by the root key {needed}: phones follow nothing else; take the \
+         file that `paraphed init` wrote"
+    )]
+    OtherRootKey {
+        /// The private key that was named.
+        path: PathBuf,
+        /// Its thumbprint.
+        found: String,
+        /// That of the root key.
+        needed: String,
+    },
+    /// A step that would void an emergency.
+    #[error(
+        "an emergency is prepared, and this would make it worthless: apply it first (`paraphed keys emergency apply`), or give it up by \
+         removing {0}"
+    )]
+    EmergencyPrepared(PathBuf),
     /// The token that holds the issuer keys.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -112,6 +131,8 @@ impl KeysError {
             Self::Chain(_) => "keys.chain",
             Self::NotByRoot(_) => "keys.not_by_root",
             Self::OtherSet(_) => "keys.other_set",
+            Self::OtherRootKey { .. } => "keys.other_root_key",
+            Self::EmergencyPrepared(_) => "keys.emergency_prepared",
             Self::Token(error) => error.code(),
         }
     }

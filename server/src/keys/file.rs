@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use paraphe_proto::jwk::{JwkError, PublicKey};
 use zeroize::Zeroizing;
 
 use super::sealed::{self, Place};
-use super::{IssuerKeys, KeysError};
+use super::{IssuerKeys, KeysError, Ring};
 use crate::config::Keys;
 use crate::store::seal::{MasterKey, Sealer};
 
@@ -18,12 +19,27 @@ impl IssuerKeys {
     /// # Errors
     /// [`KeysError`] with the path, or the configuration key of the token.
     pub fn read(config: &Keys, sealer: &Sealer, root: PublicKey) -> Result<Self, KeysError> {
-        let path = config.issuer_keys_file.as_path();
         let place = Place {
-            path,
+            path: &config.issuer_keys_file,
             token: config.pkcs11.as_ref(),
+            open: None,
         };
-        sealed::open(&place, &read(path)?, sealer, root)
+        sealed::open(&place, &read(place.path)?, sealer, root)
+    }
+
+    /// Reads the sealed file once more; the ring that it holds now. Keys on a token that are open stay so.
+    ///
+    /// # Errors
+    /// As [`IssuerKeys::read`].
+    pub fn read_again(&self, config: &Keys, sealer: &Sealer) -> Result<Arc<Ring>, KeysError> {
+        let open = self.ring();
+        let place = Place {
+            path: &config.issuer_keys_file,
+            token: config.pkcs11.as_ref(),
+            open: Some(&open),
+        };
+        let root = self.root_public().clone();
+        Ok(sealed::open(&place, &read(place.path)?, sealer, root)?.ring())
     }
 
     /// Writes the sealed file, never over another.

@@ -5,8 +5,8 @@ use paraphe_proto::keys::{Signer, SigningError, SoftwareKey};
 use rand_core::{CryptoRng, RngCore};
 
 use super::KeysError;
-use super::pkcs11::{TokenKey, TokenKeys};
-use crate::config::{Keys, Pkcs11};
+use super::pkcs11::{Connection, TokenError, TokenKey};
+use crate::config::Keys;
 use crate::domain::secret::Secret;
 
 /// A key that signs for the issuer.
@@ -26,6 +26,41 @@ impl IssuerKey {
         match self {
             Self::File(key) => Some(Secret::new(*key.to_scalar())),
             Self::Token(_) => None,
+        }
+    }
+
+    /// The token that it is on.
+    pub(super) fn connection(&self) -> Option<Connection> {
+        match self {
+            Self::File(_) => None,
+            Self::Token(key) => Some(key.connection()),
+        }
+    }
+
+    /// Whether it is on a token, under this label.
+    pub(super) fn is_labelled(&self, label: &str) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Token(key) => key.label() == label,
+        }
+    }
+
+    /// Its label on the token, where the configuration does not name it.
+    pub(super) fn label(&self) -> Option<&str> {
+        match self {
+            Self::File(_) => None,
+            Self::Token(key) => key.kept_label(),
+        }
+    }
+
+    /// Destroys both halves on the token; what is sealed in the file is gone with the file before.
+    ///
+    /// # Errors
+    /// Those of the token, with the label.
+    pub(super) fn destroy(&self) -> Result<(), (String, TokenError)> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Token(key) => key.destroy(),
         }
     }
 
@@ -57,22 +92,21 @@ pub(super) fn generate(
 ) -> Result<[IssuerKey; 2], KeysError> {
     match &config.pkcs11 {
         Some(section) => {
-            let keys = TokenKeys::make(section, rng)?;
-            Ok([keys.challenge, keys.assertion].map(IssuerKey::Token))
+            let keys = Connection::open(section)?.make_configured(section, rng)?;
+            Ok(keys.map(IssuerKey::Token))
         }
         None => Ok([SoftwareKey::generate(rng)?, SoftwareKey::generate(rng)?].map(IssuerKey::File)),
     }
 }
 
-/// Challenge and assertion keys on the token, which must be those whose public halves are sealed in the file.
+/// Challenge and assertion keys of these labels on a token.
 ///
 /// # Errors
 /// [`KeysError::Token`].
-pub(super) fn on_token(section: &Pkcs11, sealed: [PublicKey; 2]) -> Result<[IssuerKey; 2], KeysError> {
-    let keys = TokenKeys::open(section)?;
-    let [challenge, assertion] = sealed;
-    Ok([
-        IssuerKey::Token(keys.challenge.require_thumbprint(challenge.thumbprint())?),
-        IssuerKey::Token(keys.assertion.require_thumbprint(assertion.thumbprint())?),
-    ])
+pub(super) fn make_on(
+    connection: Connection,
+    labels: [String; 2],
+    rng: &mut (impl CryptoRng + RngCore),
+) -> Result<[IssuerKey; 2], KeysError> {
+    Ok(connection.make_kept(labels, rng)?.map(IssuerKey::Token))
 }

@@ -17,6 +17,7 @@ use cryptoki::session::Session;
 use p256::ecdsa::Signature;
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::keys::{Signer, SigningError, verify_es256};
+use paraphe_proto::statements::KeyUse;
 use rand_core::{CryptoRng, RngCore};
 
 pub use error::TokenError;
@@ -32,6 +33,9 @@ const SESSIONS: usize = 4;
 /// Signed once when a key is opened: it shows that both halves belong together.
 const PROBE: &[u8] = b"paraphe/v1/token-probe";
 
+/// What an error about a key names whose label stands in the sealed file.
+const KEPT: &str = "token_label";
+
 /// The label of a key and the configuration key that gave it.
 #[derive(Clone)]
 struct Label {
@@ -46,6 +50,23 @@ impl Label {
             label: self.text.clone(),
             detail: detail.into(),
         }
+    }
+
+    /// The label that a key had at `init`.
+    fn configured(config: &Pkcs11, key_use: KeyUse) -> Self {
+        let (setting, text) = match key_use {
+            KeyUse::Challenge => ("challenge_key_label", &config.challenge_key_label),
+            KeyUse::Assertion => ("assertion_key_label", &config.assertion_key_label),
+        };
+        Self {
+            setting,
+            text: text.clone(),
+        }
+    }
+
+    /// The label of a key that came with a rotation.
+    fn kept(text: String) -> Self {
+        Self { setting: KEPT, text }
     }
 }
 
@@ -64,23 +85,50 @@ struct Open {
     key: ObjectHandle,
 }
 
-/// Both issuer keys.
-pub struct TokenKeys {
-    /// Signs challenges, offers and evaluations.
-    pub challenge: TokenKey,
-    /// Signs assertions.
-    pub assertion: TokenKey,
-}
+/// A token that is in use: keys on it share what was learnt about its PIN.
+#[derive(Clone)]
+pub struct Connection(Arc<Token>);
 
-impl TokenKeys {
-    /// Takes the keys that the configuration names, and makes those that are not there.
+impl Connection {
+    /// Loads the module and reads the PIN.
     ///
     /// # Errors
     /// [`TokenError`] naming the configuration key.
-    pub fn make(config: &Pkcs11, rng: &mut (impl CryptoRng + RngCore)) -> Result<Self, TokenError> {
-        let token = Token::connect(config)?;
-        let session = token.session(Access::Change)?;
-        let labels = labels(config);
+    pub fn open(config: &Pkcs11) -> Result<Self, TokenError> {
+        Ok(Self(Arc::new(Token::connect(config)?)))
+    }
+
+    /// Takes the keys that the configuration names, and makes those that are not there: challenge, assertion.
+    ///
+    /// # Errors
+    /// [`TokenError`] naming the configuration key.
+    pub fn make_configured(
+        &self,
+        config: &Pkcs11,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<[TokenKey; 2], TokenError> {
+        let labels = [KeyUse::Challenge, KeyUse::Assertion];
+        self.make(labels.map(|key_use| Label::configured(config, key_use)), rng)
+    }
+
+    /// The same for labels that the sealed file keeps.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn make_kept(
+        &self,
+        labels: [String; 2],
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<[TokenKey; 2], TokenError> {
+        self.make(labels.map(Label::kept), rng)
+    }
+
+    fn make(
+        &self,
+        labels: [Label; 2],
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<[TokenKey; 2], TokenError> {
+        let session = self.0.session(Access::Change)?;
         // Both are looked at before one is made: an unfit one leaves nothing behind.
         let [challenge, assertion] = &labels;
         let found = [
@@ -92,41 +140,28 @@ impl TokenKeys {
                 objects::generate(&session, label, rng)?;
             }
         }
-        Self::on(token, labels)
+        let [challenge, assertion] = labels;
+        let open = |label| TokenKey::open(Arc::clone(&self.0), label);
+        Ok([open(challenge)?, open(assertion)?])
     }
 
-    /// Opens both keys.
+    /// The key of that use: of the label that the file keeps, or else of the one in the configuration.
     ///
     /// # Errors
-    /// [`TokenError`] naming the configuration key.
-    pub fn open(config: &Pkcs11) -> Result<Self, TokenError> {
-        Self::on(Token::connect(config)?, labels(config))
+    /// [`TokenError`].
+    pub fn key(&self, config: &Pkcs11, key_use: KeyUse, kept: Option<&str>) -> Result<TokenKey, TokenError> {
+        let label = match kept {
+            Some(text) => Label::kept(text.to_owned()),
+            None => Label::configured(config, key_use),
+        };
+        TokenKey::open(Arc::clone(&self.0), label)
     }
-
-    fn on(token: Token, [challenge, assertion]: [Label; 2]) -> Result<Self, TokenError> {
-        let token = Arc::new(token);
-        Ok(Self {
-            challenge: TokenKey::open(Arc::clone(&token), challenge)?,
-            assertion: TokenKey::open(token, assertion)?,
-        })
-    }
-}
-
-fn labels(config: &Pkcs11) -> [Label; 2] {
-    let label = |setting, text: &String| Label {
-        setting,
-        text: text.clone(),
-    };
-    [
-        label("challenge_key_label", &config.challenge_key_label),
-        label("assertion_key_label", &config.assertion_key_label),
-    ]
 }
 
 impl TokenKey {
     fn open(token: Arc<Token>, label: Label) -> Result<Self, TokenError> {
         let session = token.session(Access::Use)?;
-        let Pair { private, public } = find(&session, &label)?;
+        let Pair { private, public, .. } = find(&session, &label)?;
         let opened = Self {
             token,
             label,
@@ -148,6 +183,36 @@ impl TokenKey {
         })?;
         drop(place);
         Ok(opened)
+    }
+
+    /// The token that it is on.
+    pub fn connection(&self) -> Connection {
+        Connection(Arc::clone(&self.token))
+    }
+
+    /// Its label.
+    pub fn label(&self) -> &str {
+        &self.label.text
+    }
+
+    /// Its label, where the sealed file keeps it.
+    pub fn kept_label(&self) -> Option<&str> {
+        (self.label.setting == KEPT).then_some(self.label.text.as_str())
+    }
+
+    /// Destroys both halves, if the key of that label is still this one.
+    ///
+    /// # Errors
+    /// [`TokenError`], with the label.
+    pub fn destroy(&self) -> Result<(), (String, TokenError)> {
+        let destroyed = self.token.session(Access::Change).and_then(|session| {
+            match objects::find(&session, &self.label)? {
+                Some(pair) if pair.public == self.public => objects::destroy(&session, &pair),
+                Some(_) => Err(self.label.refused("is another one by now: it was left as it is")),
+                None => Ok(()),
+            }
+        });
+        destroyed.map_err(|error| (self.label.text.clone(), error))
     }
 
     /// Refuses a key that took the place of the one in the key set.
@@ -196,8 +261,13 @@ impl TokenKey {
 }
 
 fn find(session: &Session, label: &Label) -> Result<Pair, TokenError> {
-    objects::find(session, label)?
-        .ok_or_else(|| label.refused("is not on the token: `paraphed init` makes it"))
+    let missing = match label.setting {
+        KEPT => {
+            "is not on the token: it came with a rotation, and must be there as long as it is not retired"
+        }
+        _ => "is not on the token: `paraphed init` makes it",
+    };
+    objects::find(session, label)?.ok_or_else(|| label.refused(missing))
 }
 
 /// The signature in its one form, if it is one by that key.

@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
-use paraphe_proto::keys::{Signer, SoftwareKey};
+use paraphe_proto::keys::Signer;
 use paraphe_proto::keyset::KeySetChain;
 use paraphe_proto::statements::{KeySet, KeySetEntry, KeyState, KeyUse};
 use paraphe_proto::time::Timestamp;
-use rand_core::{CryptoRng, RngCore};
 
 use super::KeysError;
 use super::issuer::IssuerKey;
 
 mod emergency;
+mod steps;
 
 /// One issuer key.
 #[derive(Clone)]
@@ -111,89 +111,6 @@ impl Ring {
                 .any(|signer| signer.public_key().thumbprint() == kid);
             (key.key_use, kid, key.state, signs)
         })
-    }
-
-    /// The ring with one more key of each use, announced.
-    ///
-    /// # Errors
-    /// `keys.step` while another rotation is under way, and for keys on a token.
-    pub fn next(
-        &self,
-        issuer: &str,
-        rng: &mut (impl CryptoRng + RngCore),
-        now: Timestamp,
-    ) -> Result<Self, KeysError> {
-        self.require_file()?;
-        if self.has(KeyState::Next) {
-            return Err(KeysError::Step(
-                "the next keys are there already: `paraphed keys activate` them",
-            ));
-        }
-        if self.is_overlapping() {
-            return Err(KeysError::Step(
-                "two keys of a use are still active: `paraphed keys retire` the old ones first",
-            ));
-        }
-        // What was retired signed nothing that is still open: it has no place in later sets.
-        let kept = self.keys.iter().filter(|key| key.state != KeyState::Retired);
-        let mut keys: Vec<Held> = kept.cloned().collect();
-        for key_use in [KeyUse::Challenge, KeyUse::Assertion] {
-            let key = IssuerKey::File(SoftwareKey::generate(rng)?);
-            keys.push(Held::new(key, key_use, KeyState::Next));
-        }
-        self.stepped(keys, issuer, now)
-    }
-
-    /// The ring in which the next keys sign. The old ones stay active: what they signed is in flight.
-    ///
-    /// # Errors
-    /// `keys.step` without next keys, and for keys on a token.
-    pub fn activate(&self, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
-        self.require_file()?;
-        if !self.has(KeyState::Next) {
-            return Err(KeysError::Step(
-                "there are no next keys: make them with `paraphed keys next`",
-            ));
-        }
-        let mut keys = self.keys.clone();
-        keys.iter_mut()
-            .filter(|key| key.state == KeyState::Next)
-            .for_each(|key| key.state = KeyState::Active);
-        self.stepped(keys, issuer, now)
-    }
-
-    /// The ring in which only the keys that sign are active; the private halves of the others are gone.
-    ///
-    /// # Errors
-    /// `keys.step` when no old key is active, and for keys on a token.
-    pub fn retire(&self, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
-        self.require_file()?;
-        if !self.is_overlapping() {
-            return Err(KeysError::Step(
-                "no old key is active: `paraphed keys next` begins a rotation",
-            ));
-        }
-        let signing = [self.challenge.public_key(), self.assertion.public_key()];
-        let mut keys = self.keys.clone();
-        let old = |key: &&mut Held| key.state == KeyState::Active && !signing.contains(&&key.public);
-        for key in keys.iter_mut().filter(old) {
-            (key.state, key.private) = (KeyState::Retired, None);
-        }
-        self.stepped(keys, issuer, now)
-    }
-
-    fn stepped(&self, keys: Vec<Held>, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
-        let set = KeySet {
-            iss: issuer.to_owned(),
-            version: self.version().saturating_add(1),
-            keys: entries(&keys),
-            iat: now,
-        };
-        let signed =
-            jws::sign(&set, &*self.challenge).map_err(|error| KeysError::Chain(error.to_string()))?;
-        let mut statements = self.statements.clone();
-        statements.push(signed.into_compact());
-        Self::new(keys, statements)
     }
 
     /// The first key set, to be signed by the root key.
@@ -292,24 +209,6 @@ impl Ring {
     /// Whether signing waits for a token.
     pub fn is_on_token(&self) -> bool {
         self.challenge.is_on_token()
-    }
-
-    fn require_file(&self) -> Result<(), KeysError> {
-        match self.is_on_token() {
-            true => Err(KeysError::Step(
-                "the issuer keys are on a PKCS#11 token: this version rotates those in the sealed file only",
-            )),
-            false => Ok(()),
-        }
-    }
-
-    fn has(&self, state: KeyState) -> bool {
-        self.keys.iter().any(|key| key.state == state)
-    }
-
-    fn is_overlapping(&self) -> bool {
-        let active = self.keys.iter().filter(|key| key.state == KeyState::Active);
-        active.count() > 2
     }
 }
 

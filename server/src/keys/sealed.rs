@@ -1,7 +1,7 @@
 //! What the issuer keys file holds under the master key, in the form of this release and of the one before.
 //!
-//! Invariant: the issuer keys are all in the file or all on the token, as the configuration says; a key on the token is the one
-//! whose public half is sealed here.
+//! Invariant: the issuer keys that are not retired are all in the file or all on the token, as the configuration says; a key on the token is
+//! the one whose public half is sealed here.
 
 use std::path::Path;
 use std::sync::{Arc, RwLock};
@@ -12,8 +12,8 @@ use paraphe_proto::statements::{KeyState, KeyUse};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::issuer::{self, IssuerKey};
-use super::pkcs11::TokenError;
+use super::issuer::IssuerKey;
+use super::pkcs11::{Connection, TokenError};
 use super::ring::{Held, Ring};
 use super::{IssuerKeys, KeysError};
 use crate::config::Pkcs11;
@@ -31,6 +31,8 @@ const RING: u64 = 2;
 pub(super) struct Place<'a> {
     pub(super) path: &'a Path,
     pub(super) token: Option<&'a Pkcs11>,
+    /// The keys that are open already: those on a token are not opened again, and no PIN is tried that they do not need.
+    pub(super) open: Option<&'a Ring>,
 }
 
 /// What releases before rotation sealed.
@@ -59,6 +61,9 @@ struct SealedKey {
     /// Its private half is on a token instead.
     #[serde(default)]
     on_token: bool,
+    /// Its label there, where it is another than the one in the configuration.
+    #[serde(default)]
+    label: Option<String>,
 }
 
 /// Opens the contents of the file, and the token where the issuer keys are on one.
@@ -103,6 +108,11 @@ pub(super) fn seal(keys: &IssuerKeys, path: &Path, sealer: &Sealer) -> Result<Ve
         state: key.state,
         private: key.private.as_ref().and_then(|key| key.to_scalar()),
         on_token: key.private.as_ref().is_some_and(|key| key.is_on_token()),
+        label: key
+            .private
+            .as_ref()
+            .and_then(|key| key.label())
+            .map(str::to_owned),
     });
     let sealed = SealedRing {
         keys: held.collect(),
@@ -148,29 +158,54 @@ impl SealedRing {
         Ring::new(keys?, self.key_sets.clone())
     }
 
-    /// Keys on a token do not rotate: it is the first pair.
+    /// No private half is in the file: that of a key which is not retired is on the token.
     fn ring_on_token(&self, place: &Place<'_>) -> Result<Ring, KeysError> {
         let section = place.require_token()?;
-        let [challenge, assertion] = self.keys.as_slice() else {
-            return Err(mixed(place.path));
-        };
-        let fits = |key: &SealedKey, key_use| {
-            key.on_token && key.private.is_none() && key.key_use == key_use && key.state == KeyState::Active
-        };
-        if !fits(challenge, KeyUse::Challenge)
-            || !fits(assertion, KeyUse::Assertion)
-            || !self.key_sets.is_empty()
-        {
+        let fits =
+            |key: &SealedKey| key.private.is_none() && key.on_token == (key.state != KeyState::Retired);
+        if !self.keys.iter().all(fits) {
             return Err(mixed(place.path));
         }
-        let [challenge, assertion] = issuer::on_token(section, [challenge.public()?, assertion.public()?])?;
-        Ring::first(challenge, assertion)
+        let connection = place.open.and_then(|ring| ring.challenge().connection());
+        let connection = match connection {
+            Some(open) => open,
+            None => Connection::open(section)?,
+        };
+        let on_token = |key: &SealedKey| key.on_token(section, &connection, place.open);
+        let keys: Result<Vec<Held>, KeysError> = self.keys.iter().map(on_token).collect();
+        Ring::new(keys?, self.key_sets.clone())
     }
 }
 
 impl SealedKey {
     fn public(&self) -> Result<PublicKey, KeyError> {
         PublicKey::from_sec1(&self.public.0).map_err(|_| KeyError)
+    }
+
+    /// Open already, or opened by its label, which must lead to the key whose public half is sealed here.
+    fn on_token(
+        &self,
+        section: &Pkcs11,
+        connection: &Connection,
+        open: Option<&Ring>,
+    ) -> Result<Held, KeysError> {
+        let public = self.public()?;
+        let held = open.and_then(|ring| ring.keys().iter().find(|held| held.public == public));
+        let private = match (self.on_token, held.and_then(|held| held.private.clone())) {
+            (false, _) => None,
+            (true, Some(held)) if held.is_on_token() => Some(held),
+            (true, _) => {
+                let key = connection.key(section, self.key_use, self.label.as_deref())?;
+                let key = key.require_thumbprint(public.thumbprint())?;
+                Some(Arc::new(IssuerKey::Token(key)))
+            }
+        };
+        Ok(Held {
+            public,
+            key_use: self.key_use,
+            state: self.state,
+            private,
+        })
     }
 
     fn in_file(&self) -> Result<Held, KeyError> {
@@ -188,7 +223,8 @@ impl SealedKey {
 fn mixed(path: &Path) -> KeysError {
     KeysError::Malformed {
         path: path.to_owned(),
-        detail: "issuer keys on a token are one active key of each use, and none is in the file".to_owned(),
+        detail: "of issuer keys on a token none is in the file, and no retired one is on the token"
+            .to_owned(),
     }
 }
 

@@ -108,6 +108,27 @@ impl Admin for AdminService {
         Ok(Response::new(encode::operator(&disabled)))
     }
 
+    async fn replace_operator_phone(
+        &self,
+        request: Request<v1::ReplaceOperatorPhoneRequest>,
+    ) -> Result<Response<v1::CreateOperatorResponse>, Status> {
+        let by = caller::operator(&request)?.0;
+        let (actor, wire) = (by.id.to_string(), request.into_inner());
+        let id = decode::id("operator_id", "opr_", &wire.operator_id)?;
+        let reason = decode::reason(&wire.reason)?;
+        let verb = move |s: &mut Scope<'_, '_>| operator::replace_phone(s, &by, id, &reason);
+        let now = self.0.now()?;
+        let done = self
+            .0
+            .administer("replace_operator_phone", actor, wire.operator_id, now, verb)
+            .await?;
+        self.0.wake_all(done.ended);
+        Ok(Response::new(v1::CreateOperatorResponse {
+            operator: Some(encode::operator(&done.operator)),
+            activation: Some(encode::issued(done.issued, None)),
+        }))
+    }
+
     async fn register_terminal(
         &self,
         request: Request<v1::RegisterTerminalRequest>,

@@ -167,6 +167,21 @@ impl Db {
         work(&mut Tx::sqlite(&sqlite))
     }
 
+    /// Whether a process has the database at `path` open, as a serving daemon does.
+    ///
+    /// # Errors
+    /// [`DbError::Io`].
+    pub fn is_served(path: &Path) -> Result<bool, DbError> {
+        if !file::beside(path, ".lock").exists() {
+            return Ok(false);
+        }
+        match file::lock(path) {
+            Ok(_) => Ok(false),
+            Err(DbError::Locked { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open_with(path: &Path, options: Options, migrations: &[Migration]) -> Result<Db, DbError> {
         if !file::is_present(path)? {
             return Err(DbError::Missing {

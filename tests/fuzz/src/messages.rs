@@ -86,6 +86,7 @@ pub fn run(data: &[u8]) {
         ListAuditEntriesRequest,
         GetStatementsRequest,
         DeviceEventsBody,
+        ReplaceOperatorPhoneRequest,
     );
 }
 

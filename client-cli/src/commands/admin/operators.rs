@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{
-    CreateOperatorRequest, CreateServiceAccountRequest, DisableOperatorRequest, ListOperatorsRequest,
-    Operator, Role,
+    CreateOperatorRequest, CreateOperatorResponse, CreateServiceAccountRequest, DisableOperatorRequest,
+    ListOperatorsRequest, Operator, ReplaceOperatorPhoneRequest, Role,
 };
 use serde::Serialize;
 
@@ -29,6 +29,14 @@ pub enum OperatorCommand {
         /// May be repeated
         #[arg(long = "role", value_name = "ROLE", value_enum, required = true)]
         roles: Vec<OperatorRole>,
+    },
+    /// For an operator whose phone is lost: end it, and their sessions, and issue the activation of a new one
+    ReplacePhone {
+        /// opr_…
+        id: String,
+        /// Why, for the audit trail and for the operator, who reads it in their history
+        #[arg(long)]
+        reason: String,
     },
     /// Type the six digits that the operator's phone shows
     Confirm(ConfirmArgs),
@@ -133,6 +141,7 @@ pub(super) async fn run_operator(context: &Context, command: OperatorCommand) ->
     let output = context.output;
     match command {
         OperatorCommand::Add { name, roles } => add(context, name, &roles).await,
+        OperatorCommand::ReplacePhone { id, reason } => replace_phone(context, id, reason).await,
         OperatorCommand::Confirm(args) => clerk::confirm(context, args).await,
         OperatorCommand::List => {
             let list = client(context)
@@ -159,11 +168,17 @@ async fn add(context: &Context, name: String, roles: &[OperatorRole]) -> Result<
         name,
         roles: role_numbers(roles),
     };
-    let created = client(context)
-        .await?
-        .create_operator(request)
-        .await?
-        .into_inner();
+    let created = client(context).await?.create_operator(request).await?;
+    show_issued(context, created.into_inner())
+}
+
+async fn replace_phone(context: &Context, operator_id: String, reason: String) -> Result<()> {
+    let request = ReplaceOperatorPhoneRequest { operator_id, reason };
+    let issued = client(context).await?.replace_operator_phone(request).await?;
+    show_issued(context, issued.into_inner())
+}
+
+fn show_issued(context: &Context, created: CreateOperatorResponse) -> Result<()> {
     let (Some(operator), Some(issued)) = (created.operator, created.activation) else {
         return Err(Error::other(
             "daemon.reply",
@@ -178,7 +193,9 @@ async fn add(context: &Context, name: String, roles: &[OperatorRole]) -> Result<
 
 pub(super) async fn run_service(context: &Context, command: ServiceCommand) -> Result<()> {
     let ServiceCommand::Add { name, roles, jwk } = command;
-    let public_jwk = files::read_value(&jwk)?.to_string();
+    let public_jwk = files::read_value(&jwk)
+        .map_err(|error| error.of_option("--jwk"))?
+        .to_string();
     let request = CreateServiceAccountRequest {
         name,
         roles: role_numbers(&roles),

@@ -203,7 +203,8 @@ pub(super) async fn run_backend(context: &Context, command: BackendCommand) -> R
                     .jwk
                     .as_deref()
                     .map(files::read_value)
-                    .transpose()?
+                    .transpose()
+                    .map_err(|error| error.of_option("--jwk"))?
                     .map(|jwk| jwk.to_string())
                     .unwrap_or_default(),
                 certificate_sha256: args
@@ -233,7 +234,7 @@ pub(super) async fn run_backend(context: &Context, command: BackendCommand) -> R
 
 /// SHA-256 of the DER form of the first certificate in a PEM file, 64 hexadecimal digits (RFC 8705, section 3.1).
 fn certificate_sha256(path: &Path) -> Result<String> {
-    let pem = files::read(path)?;
+    let pem = files::read(path).map_err(|error| error.of_option("--certificate"))?;
     let none = || {
         Error::invalid(
             "certificate.unreadable",

@@ -301,7 +301,7 @@ async fn client(context: &Context, account: &Account) -> Result<StepUpClient<Aut
     let server = context.server()?;
     let credentials = Credentials::Account {
         id: account.id.to_string(),
-        key: read_key(&account.key)?,
+        key: read_key(&account.key).map_err(|error| error.of_option("--key"))?,
         issuer: server.issuer.clone(),
     };
     Ok(server.connect().await?.step_up(credentials))

@@ -102,7 +102,8 @@ fn invitation(context: &Context, args: &ActivateArgs, issuer: &str) -> Result<In
                     .output
                     .note("Paste the content of the QR code, then Enter:");
             }
-            Ok(Invitation::from_uri(&files::read_value(file)?)?)
+            let uri = files::read_value(file).map_err(|error| error.of_option("--uri-file"))?;
+            Ok(Invitation::from_uri(&uri)?)
         }
         (None, Some(root)) => {
             let root = root_key(root)?;

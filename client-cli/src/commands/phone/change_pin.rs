@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use paraphe_companion::{PinChange, Settled};
+use paraphe_companion::{Settled, require_another};
+use zeroize::Zeroizing;
 
 use super::Ready;
 use super::activate::pin_question;
@@ -23,19 +24,27 @@ pub struct ChangePinArgs {
     new_pin_file: Option<PathBuf>,
 }
 
-/// Shows what is asked, asks for the old PIN and the new one, changes.
+/// Asks for the new PIN, and only then the daemon, which counts what it is asked; shows that, asks for the old PIN, changes.
 pub(super) async fn change_pin(context: &Context, ready: &Ready, args: ChangePinArgs) -> Result<()> {
+    let from_file = args.pin_file.as_deref().map(|_| old_pin(&args, "")).transpose()?;
+    let new = new_pin(ready, &args)?;
+    if let Some(old) = &from_file {
+        require_another(old, &new)?;
+    }
     let mut change = ready.phone.change_pin(&ready.server).await?;
+    change.check_pin(&new)?;
     context.output.say(&handset::screen("Phone", change.shown()))?;
     loop {
-        let old = prompt::checked_secret(args.pin_file.as_deref(), "Old PIN", "--pin-file", is_pin)?;
-        let new = new_pin(&change, &args)?;
-        let changed = change
-            .finish(&ready.server, &old, &new, &mut edge::random())
-            .await;
+        let typed = match &from_file {
+            Some(_) => None,
+            None => Some(old_pin(&args, &new)?),
+        };
+        let old = typed.as_ref().or(from_file.as_ref());
+        let old = old.map_or("", |old| old.as_str());
+        let changed = change.finish(&ready.server, old, &new, &mut edge::random()).await;
         match changed.map_err(Error::from) {
             Ok(()) => return context.output.show(&PinChangedView::new(&ready.phone)),
-            Err(error) if may_retype(&error, args.pin_file.is_none() && args.new_pin_file.is_none()) => {
+            Err(error) if may_retype(&error, typed.is_some()) => {
                 context.output.note(&error.to_string());
             }
             Err(error) => return Err(error),
@@ -43,9 +52,17 @@ pub(super) async fn change_pin(context: &Context, ready: &Ready, args: ChangePin
     }
 }
 
-fn new_pin(change: &PinChange<'_>, args: &ChangePinArgs) -> Result<zeroize::Zeroizing<String>> {
-    let question = pin_question(change.pin_policy());
-    let check = |pin: &str| Ok(change.check_pin(pin)?);
+fn old_pin(args: &ChangePinArgs, new: &str) -> Result<Zeroizing<String>> {
+    let check = |old: &str| {
+        is_pin(old)?;
+        Ok(require_another(old, new)?)
+    };
+    prompt::checked_secret(args.pin_file.as_deref(), "Old PIN", "--pin-file", check)
+}
+
+fn new_pin(ready: &Ready, args: &ChangePinArgs) -> Result<Zeroizing<String>> {
+    let question = pin_question(&ready.phone.pin_policy());
+    let check = |pin: &str| Ok(ready.phone.check_new_pin(pin)?);
     prompt::new_secret(args.new_pin_file.as_deref(), &question, "--new-pin-file", check)
 }
 

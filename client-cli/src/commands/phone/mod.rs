@@ -14,7 +14,7 @@ use clap::Subcommand;
 use paraphe_companion::{Phone, Server};
 use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
 
-use self::views::{MovedView, ResumingView};
+use self::views::{MovedView, ResumingView, VetoedView};
 use crate::channel;
 use crate::context::Context;
 use crate::error::Result;
@@ -151,7 +151,7 @@ async fn online(ready: &Ready, context: &Context, command: Command) -> Result<()
         }
         Command::Veto => {
             let state = ready.phone.veto(&ready.server).await?;
-            context.output.show(&MovedView { state })
+            context.output.show(&VetoedView { state })
         }
     }
 }

@@ -109,14 +109,50 @@ impl Event {
             true => "this phone".to_owned(),
             false => format!("phone {}", self.device_id),
         };
-        let happened = format!("{} ({})", words(&self.event), words(&self.why));
-        (self.at, [time_text(self.at), words(&self.who), what, happened])
+        let happened = format!("{}: {}", words(&self.event), why(&self.who, &self.why));
+        (self.at, [time_text(self.at), who(&self.who), what, happened])
+    }
+}
+
+/// Who did it, as its owner reads it.
+fn who(name: &str) -> String {
+    match name {
+        "own_phone" => "the phone itself".to_owned(),
+        "old_phone" => "the old phone".to_owned(),
+        "person" => "by telephone".to_owned(),
+        "clerk" => "a clerk".to_owned(),
+        "supervisor" => "a supervisor".to_owned(),
+        "administrator" => "an administrator".to_owned(),
+        "daemon" => "Paraphe".to_owned(),
+        other => words(other),
+    }
+}
+
+/// Why, as its owner reads it; what people gave as their reason stays as they wrote it.
+fn why(who: &str, name: &str) -> String {
+    match (who, name) {
+        ("supervisor" | "administrator", reason) => reason.to_owned(),
+        (_, "asked") => "its holder asked for it".to_owned(),
+        (_, "pin") => "with the PIN".to_owned(),
+        (_, "suspension_code") => "with the suspension code".to_owned(),
+        (_, "six_digits") => "the six digits were right".to_owned(),
+        (_, "wrong_digits") => "the six digits were wrong".to_owned(),
+        (_, "attempts") => "too many wrong PINs".to_owned(),
+        (_, "document") => "the identity document is no longer valid".to_owned(),
+        (_, "time") => "its time was over".to_owned(),
+        (_, "restore") => "a backup was put back".to_owned(),
+        (_, "rollback") => "it had seen more than the database knew".to_owned(),
+        (_, "not_confirmed") => "nobody typed its six digits in time".to_owned(),
+        (_, "old_phone_ended") => "the phone that handed over to it had ended".to_owned(),
+        (_, "own_phone") => "an older phone handed over to it".to_owned(),
+        (_, other) if other.starts_with("dev_") => format!("phone {other} took its place"),
+        (_, other) => words(other),
     }
 }
 
 /// A name of the protocol as it is read; the words of people have no underscores to lose.
 fn words(name: &str) -> String {
-    match name.starts_with("dev_") || name.contains(' ') {
+    match name.contains(' ') {
         true => name.to_owned(),
         false => name.replace('_', " "),
     }
@@ -171,6 +207,12 @@ mod tests {
         assert!(at("this phone") < at("Course Market"));
         assert!(at("Course Market") < at("lost"));
         assert!(at("suspension") < at("dev_"));
+        assert!(at("itself") < at("a supervisor"));
+        assert_eq!(
+            why("supervisor", "asked"),
+            "asked",
+            "a reason is nobody else's word"
+        );
         let empty = HistoryView::new(own, Vec::new(), Vec::new());
         assert_eq!(empty.text(), "Nothing yet.\n");
     }

@@ -114,6 +114,14 @@ impl StatusView {
 impl View for StatusView {
     fn text(&self) -> String {
         let time = |at: Option<Timestamp>| at.map(time_text).unwrap_or_default();
+        let counts = matches!(
+            self.device.state,
+            DeviceState::Quarantined | DeviceState::Active | DeviceState::Suspended
+        );
+        let attempts = match counts {
+            true => self.device.attempts_left.to_string(),
+            false => String::new(),
+        };
         let wait = match self.device.wait_s {
             0 => String::new(),
             seconds => format!("{seconds} s"),
@@ -132,11 +140,11 @@ impl View for StatusView {
             .iter()
             .map(|blocked| blocked.name.clone())
             .collect();
-        facts([
+        let table = facts([
             ("phone", self.device_id.clone()),
             ("state", self.device.state.to_string()),
             ("quarantined until", time(self.device.quarantined_until)),
-            ("PIN attempts left", self.device.attempts_left.to_string()),
+            ("PIN attempts left", attempts),
             ("next attempt in", wait),
             ("blocked", blocked.join(", ")),
             ("frozen since", time(self.device.frozen_since)),
@@ -144,7 +152,26 @@ impl View for StatusView {
             ("replaced at", unless_vetoed(self.device.replaced_at)),
             ("another phone at", unless_vetoed(self.device.added_at)),
             ("key attested", attested),
-        ])
+        ]);
+        format!("{table}{}", what_it_means(self.device.state))
+    }
+}
+
+/// What the holder of such a phone may want to do.
+fn what_it_means(state: DeviceState) -> &'static str {
+    match state {
+        DeviceState::AwaitingConfirmation => {
+            "It waits for somebody to type its six digits; where that is not done in time it is revoked.\n"
+        }
+        DeviceState::Quarantined => "Until its quarantine is over it may only refuse.\n",
+        DeviceState::Suspended => "It answers nothing until its PIN lets it go on: paraphe phone resume\n",
+        DeviceState::Locked => "Its PIN was wrong too often: its holder needs a new enrolment.\n",
+        DeviceState::Revoked => "It has ended for good: its holder needs a new enrolment.\n",
+        DeviceState::Replaced => "Another phone of its holder has taken its place.\n",
+        DeviceState::Expired => {
+            "The identity document behind it is no longer valid: its holder needs a new enrolment.\n"
+        }
+        _ => "",
     }
 }
 
@@ -252,9 +279,23 @@ impl View for MovedView {
     fn text(&self) -> String {
         let next = match self.state {
             DeviceState::Suspended => " It goes on with the PIN: paraphe phone resume",
+            DeviceState::Revoked => " It has ended for good; its holder needs a new enrolment.",
             _ => "",
         };
         format!("The phone is {}.{next}\n", self.state)
+    }
+}
+
+/// Another phone that this one stopped.
+#[derive(Serialize)]
+pub struct VetoedView {
+    /// Where the other one is now.
+    pub state: DeviceState,
+}
+
+impl View for VetoedView {
+    fn text(&self) -> String {
+        format!("The other phone is {}; this one goes on as it was.\n", self.state)
     }
 }
 

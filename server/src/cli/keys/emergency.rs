@@ -9,14 +9,16 @@ use clap::{Args, Subcommand};
 use paraphe_proto::jws;
 use paraphe_proto::keys::{Signer, SoftwareKey};
 use paraphe_proto::statements::{KeySet, KeyState};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{now, open, words};
 use crate::cli::{CommandError, confirm};
 use crate::config::Config;
 use crate::domain::fault::Fault;
-use crate::keys::{IssuerKeys, KeysError, lock, write_new};
+use crate::keys::{IssuerKeys, KeysError, Ring, lock, write_new};
 use crate::open::StartError;
+use crate::store::seal::Sealer;
 
 /// Longest statement or request that is read.
 const MAX_BYTES: u64 = 65_536;
@@ -74,6 +76,36 @@ struct ApplyArguments {
     statement: PathBuf,
 }
 
+/// What `prepare` writes and `sign` reads.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// Thumbprint of the root key that phones pin: no other may sign.
+    root_key: String,
+    /// To be signed.
+    key_set: KeySet,
+}
+
+impl Request {
+    fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let set = &self.key_set;
+        writeln!(
+            out,
+            "issuer    {}\nroot key  {}\nkey set   {}\n",
+            set.iss, self.root_key, set.version
+        )?;
+        for key in &set.keys {
+            let (key_use, state) = words(key.key_use, key.state);
+            let note = match key.state {
+                KeyState::Active => "new",
+                KeyState::Next | KeyState::Retired => "",
+            };
+            writeln!(out, "{key_use:<10} {:<44} {state:<8} {note}", key.kid)?;
+        }
+        Ok(())
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -93,21 +125,25 @@ fn prepare(arguments: &PrepareArguments) -> Result<(), CommandError> {
     let (keys, sealer) = open(&config)?;
     let ring = keys.ring().emergency(&mut crate::entropy::system());
     let ring = ring.map_err(StartError::from)?;
-    let set = ring.unsigned_set(config.issuer.as_str(), now()?);
-    let request =
-        serde_json::to_vec_pretty(&set).map_err(|error| StartError::from(Fault::internal(error)))?;
+    let request = Request {
+        root_key: keys.root_public().thumbprint().to_owned(),
+        key_set: ring.unsigned_set(config.issuer.as_str(), now()?),
+    };
+    let json =
+        serde_json::to_vec_pretty(&request).map_err(|error| StartError::from(Fault::internal(error)))?;
     let prepared = prepared_file(path);
     keys.follow(Arc::new(ring));
     keys.write(&prepared, &sealer).map_err(StartError::from)?;
-    if let Err(error) = write_new(&arguments.to, &request) {
+    if let Err(error) = write_new(&arguments.to, &json) {
         std::fs::remove_file(&prepared)?;
         return Err(StartError::from(error).into());
     }
     let mut out = anstream::stdout();
-    print(&mut out, &set)?;
+    request.print(&mut out)?;
     writeln!(
         out,
-        "\nNothing in use has changed. The new private keys are in {}, sealed. Carry {} to the machine with the root key:\n\n  \
+        "\nNothing in use has changed. The new private keys are in {}, sealed; until they are applied, or you remove that file, no key \
+         rotates here. Carry {} to the machine with the root key:\n\n  \
          paraphed keys emergency sign --request FILE --root-key root-key.pem --to FILE\n\nCompare the list there with this one.",
         prepared.display(),
         arguments.to.display()
@@ -123,7 +159,7 @@ fn sign(arguments: &SignArguments) -> Result<(), CommandError> {
             detail,
         })
     };
-    let set: KeySet =
+    let request: Request =
         serde_json::from_slice(&request).map_err(|error| malformed(&arguments.request, error.to_string()))?;
     let pem = Zeroizing::new(
         String::from_utf8(read(&arguments.root_key)?.to_vec())
@@ -132,16 +168,20 @@ fn sign(arguments: &SignArguments) -> Result<(), CommandError> {
     let root = SoftwareKey::from_pkcs8_pem(&pem)
         .map_err(|_| malformed(&arguments.root_key, "not a P-256 private key in PEM".to_owned()))?;
     let mut out = anstream::stdout();
-    print(&mut out, &set)?;
-    writeln!(
-        out,
-        "\nto be signed by the root key {}",
-        root.public_key().thumbprint()
-    )?;
+    request.print(&mut out)?;
+    let found = root.public_key().thumbprint();
+    if request.root_key != found {
+        return Err(StartError::from(KeysError::OtherRootKey {
+            path: arguments.root_key.clone(),
+            found: found.to_owned(),
+            needed: request.root_key,
+        })
+        .into());
+    }
     if !arguments.yes {
         confirm("to sign")?;
     }
-    let signed = jws::sign(&set, &root).map_err(|error| StartError::from(Fault::from(error)))?;
+    let signed = jws::sign(&request.key_set, &root).map_err(|error| StartError::from(Fault::from(error)))?;
     let text = format!("{}\n", signed.into_compact());
     write_new(&arguments.to, text.as_bytes()).map_err(StartError::from)?;
     writeln!(
@@ -179,31 +219,60 @@ fn apply(arguments: &ApplyArguments) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn replaced(
-    config: &Config,
-    keys: &IssuerKeys,
-    sealer: &crate::store::seal::Sealer,
-    statement: &str,
-) -> Result<crate::keys::Ring, KeysError> {
+fn replaced(config: &Config, keys: &IssuerKeys, sealer: &Sealer, statement: &str) -> Result<Ring, KeysError> {
     let path = prepared_file(&config.keys.issuer_keys_file);
     if !path.exists() {
         return Err(KeysError::Step(
             "no emergency is prepared on this machine: `paraphed keys emergency prepare` comes first",
         ));
     }
-    let files = crate::config::Keys {
-        issuer_keys_file: path,
-        ..config.keys.clone()
-    };
+    let prepared = read_prepared(config, keys, sealer, &path)?;
     let root = keys.root_public();
-    let prepared = IssuerKeys::read(&files, sealer, root.clone())?.ring();
     keys.ring()
         .replaced_by(&prepared, statement, root, config.issuer.as_str())
 }
 
-/// Whether new private keys wait for the signature of the root key.
-pub fn is_prepared(issuer_keys: &Path) -> bool {
-    prepared_file(issuer_keys).exists()
+fn read_prepared(
+    config: &Config,
+    keys: &IssuerKeys,
+    sealer: &Sealer,
+    path: &Path,
+) -> Result<Arc<Ring>, KeysError> {
+    let files = crate::config::Keys {
+        issuer_keys_file: path.to_owned(),
+        ..config.keys.clone()
+    };
+    Ok(IssuerKeys::read(&files, sealer, keys.root_public().clone())?.ring())
+}
+
+/// No other step while new private keys wait for the signature of the root key: it would void what is on its way to be signed.
+///
+/// # Errors
+/// `keys.emergency_prepared`.
+pub fn require_none(issuer_keys: &Path) -> Result<(), KeysError> {
+    let prepared = prepared_file(issuer_keys);
+    match prepared.exists() {
+        true => Err(KeysError::EmergencyPrepared(prepared)),
+        false => Ok(()),
+    }
+}
+
+/// The file in which new private keys wait, and whether a rotation has made them worthless since; where there is one.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(super) fn waiting(
+    config: &Config,
+    keys: &IssuerKeys,
+    sealer: &Sealer,
+) -> Result<Option<(PathBuf, bool)>, KeysError> {
+    let path = prepared_file(&config.keys.issuer_keys_file);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let prepared = read_prepared(config, keys, sealer, &path)?;
+    let void = !keys.ring().is_at(&prepared);
+    Ok(Some((path, void)))
 }
 
 /// Where the new private keys wait for the signature.
@@ -211,19 +280,6 @@ fn prepared_file(issuer_keys: &Path) -> PathBuf {
     let mut name = issuer_keys.as_os_str().to_owned();
     name.push(".emergency");
     PathBuf::from(name)
-}
-
-fn print(out: &mut impl Write, set: &KeySet) -> std::io::Result<()> {
-    writeln!(out, "issuer   {}\nkey set  {}\n", set.iss, set.version)?;
-    for key in &set.keys {
-        let (key_use, state) = words(key.key_use, key.state);
-        let note = match key.state {
-            KeyState::Active => "new",
-            KeyState::Next | KeyState::Retired => "",
-        };
-        writeln!(out, "{key_use:<10} {:<44} {state:<8} {note}", key.kid)?;
-    }
-    Ok(())
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {

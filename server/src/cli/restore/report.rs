@@ -52,8 +52,12 @@ impl Administrator {
     }
 }
 
-/// What is going to happen.
-pub(super) fn announce(opened: &Opened, contents: Option<&Contents>) -> Result<(), CommandError> {
+/// What is going to happen; `unseen` where nothing but the operator's word says that the database was put back.
+pub(super) fn announce(
+    opened: &Opened,
+    contents: Option<&Contents>,
+    unseen: bool,
+) -> Result<(), CommandError> {
     let mut out = anstream::stderr();
     let store = &opened.facts.config.store;
     writeln!(
@@ -75,9 +79,17 @@ pub(super) fn announce(opened: &Opened, contents: Option<&Contents>) -> Result<(
             if contents.torn_bytes > 0 {
                 writeln!(out, "A crash cut its last line short: that line is left out.\n")?;
             }
+            let which = match unseen {
+                true => {
+                    "Nothing shows that they were put back: what was ended since then is in neither of them. End again what you know of."
+                }
+                false => {
+                    "The journal must be the one that the daemon wrote last, not a copy from the backup: compare the times."
+                }
+            };
             writeln!(
                 out,
-                "The journal must be the one that the daemon wrote last, not a copy from the backup: compare the times.\n\
+                "{which}\n\
                  What was ended since the backup ends again; every phone is left one PIN attempt; unused activations, pending\n\
                  challenges and sessions end. Verdicts, enrolments and registrations since the backup are lost."
             )?;

@@ -99,6 +99,8 @@ pub enum Who {
     Clerk,
     /// A supervisor.
     Supervisor,
+    /// An administrator.
+    Administrator,
     /// The daemon, by time or by what it noticed.
     Daemon,
 }
@@ -112,6 +114,7 @@ impl Who {
             Self::Person => "person",
             Self::Clerk => "clerk",
             Self::Supervisor => "supervisor",
+            Self::Administrator => "administrator",
             Self::Daemon => "daemon",
         }
     }
@@ -146,7 +149,7 @@ impl Cause {
     pub fn outcome(&self) -> String {
         match self.who {
             Who::OwnPhone | Who::OldPhone => self.who.as_str().to_owned(),
-            Who::Supervisor => format!("reason: {}", self.why),
+            Who::Supervisor | Who::Administrator => format!("reason: {}", self.why),
             Who::Person | Who::Clerk | Who::Daemon => self.why.clone(),
         }
     }

@@ -201,11 +201,11 @@ fn what_a_phone_saw_counts_within_its_restore_epoch() {
 fn an_end_is_carried_out_again_once_and_never_taken_back() {
     for (end, pin_epoch, code) in [
         (Some(DeviceEnd::Locked), 1, "device.locked"),
-        (Some(DeviceEnd::Revoked), 1, "device.not_active"),
+        (Some(DeviceEnd::Revoked), 1, "device.revoked"),
         (Some(DeviceEnd::Suspended), 1, "device.suspended"),
         (Some(DeviceEnd::RollbackNoticed), 1, "device.rollback_noticed"),
-        (None, 2, "device.not_active"),
-        (Some(DeviceEnd::Suspended), 2, "device.not_active"),
+        (None, 2, "device.revoked"),
+        (Some(DeviceEnd::Suspended), 2, "device.revoked"),
     ] {
         let mut device = device();
         device.confirm(at(0), 0).unwrap();

@@ -21,6 +21,7 @@ pub struct Pair {
     pub private: ObjectHandle,
     /// The public half.
     pub public: PublicKey,
+    public_object: ObjectHandle,
 }
 
 /// The key pair of that label, if there is one.
@@ -40,6 +41,7 @@ pub fn find(session: &Session, label: &Label) -> Result<Option<Pair>, TokenError
     Ok(Some(Pair {
         private,
         public: read_public(session, label, public)?,
+        public_object: public,
     }))
 }
 
@@ -73,6 +75,16 @@ pub fn generate(
     let public = [shared.as_slice(), &public].concat();
     let private = [shared.as_slice(), &private].concat();
     session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
+    Ok(())
+}
+
+/// Takes both halves off the token, the private one first.
+///
+/// # Errors
+/// Those of the token.
+pub fn destroy(session: &Session, pair: &Pair) -> Result<(), TokenError> {
+    session.destroy_object(pair.private)?;
+    session.destroy_object(pair.public_object)?;
     Ok(())
 }
 

@@ -44,6 +44,11 @@ impl Ring {
         }
     }
 
+    /// Whether `prepared`, which [`Ring::emergency`] made, can still take the place of this ring: no key has rotated since.
+    pub fn is_at(&self, prepared: &Self) -> bool {
+        prepared.statements == self.statements
+    }
+
     /// Whether `statement` is the newest key set of this ring.
     pub fn ends_with(&self, statement: &str) -> bool {
         self.statements.last().is_some_and(|last| last == statement)
@@ -61,7 +66,7 @@ impl Ring {
         root: &PublicKey,
         issuer: &str,
     ) -> Result<Self, KeysError> {
-        if prepared.statements != self.statements {
+        if !self.is_at(prepared) {
             return Err(KeysError::Step(
                 "the issuer keys were rotated since this emergency was prepared: remove the prepared file, and prepare it again",
             ));

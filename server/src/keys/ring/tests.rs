@@ -6,6 +6,7 @@
     clippy::disallowed_types
 )]
 
+use paraphe_proto::keys::SoftwareKey;
 use paraphe_proto::statements::KeyState::{Active, Next, Retired};
 use rand_core::OsRng;
 

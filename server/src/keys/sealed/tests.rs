@@ -112,6 +112,7 @@ fn on_token(key_use: KeyUse) -> SealedKey {
         state: KeyState::Active,
         private: None,
         on_token: true,
+        label: None,
     }
 }
 
@@ -132,7 +133,7 @@ fn refused(keys: Vec<SealedKey>, key_sets: &[&str], pkcs11: Option<Pkcs11>) -> &
 }
 
 #[test]
-fn keys_are_where_the_configuration_says_and_those_on_a_token_are_one_pair() {
+fn keys_are_where_the_configuration_says_and_none_of_those_on_a_token_is_in_the_file() {
     let pair = || vec![on_token(KeyUse::Challenge), on_token(KeyUse::Assertion)];
     assert_eq!(refused(pair(), &[], None), "keys.token_section");
     let in_file = |key_use| SealedKey {
@@ -145,18 +146,16 @@ fn keys_are_where_the_configuration_says_and_those_on_a_token_are_one_pair() {
 
     let mut half = pair();
     half[1] = in_file(KeyUse::Assertion);
-    let mut twice = pair();
-    twice[1] = on_token(KeyUse::Challenge);
-    let mut next = pair();
-    next[1].state = KeyState::Next;
     let mut readable = pair();
     readable[0].private = Some(Secret::new([5; 32]));
-    let mut third = pair();
-    third.push(on_token(KeyUse::Assertion));
-    for keys in [half, twice, next, readable, third] {
+    let mut nowhere = pair();
+    nowhere[1].on_token = false;
+    let mut retired = pair();
+    retired.push(on_token(KeyUse::Assertion));
+    retired[2].state = KeyState::Retired;
+    for keys in [half, readable, nowhere, retired] {
         assert_eq!(refused(keys, &[], section()), "keys.malformed");
     }
-    assert_eq!(refused(pair(), &["set 2"], section()), "keys.malformed");
     assert_eq!(
         refused(pair(), &[], section()),
         "keys.token_pin",

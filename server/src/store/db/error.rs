@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DbError {
     /// No database at the path, or an empty file.
-    #[error("there is no database at {}: run `paraphed init` first, or correct the path in the configuration", .path.display())]
+    #[error("there is no database at {}: correct the path in the configuration, put the backup there that you mean to restore, or begin a new deployment with `paraphed init`", .path.display())]
     Missing { path: PathBuf },
     /// `paraphed init` was pointed at a database that is in use already.
     #[error("{} already holds a database and was left as it is: choose another path, or start the daemon on it", .path.display())]
