@@ -107,10 +107,18 @@ impl Event {
     fn row(&self) -> (Timestamp, [String; 4]) {
         let what = match self.this_phone {
             true => "this phone".to_owned(),
-            false => format!("phone {}", self.device_id),
+            false => format!("phone {}", short(&self.device_id)),
         };
         let happened = format!("{}: {}", words(&self.event), why(&self.who, &self.why));
         (self.at, [time_text(self.at), who(&self.who), what, happened])
+    }
+}
+
+/// The beginning of an id tells the phones of one person apart; `--json` has it whole.
+fn short(device_id: &str) -> String {
+    match device_id.get(..12) {
+        Some(beginning) => format!("{beginning}…"),
+        None => device_id.to_owned(),
     }
 }
 
@@ -145,7 +153,7 @@ fn why(who: &str, name: &str) -> String {
         (_, "not_confirmed") => "nobody typed its six digits in time".to_owned(),
         (_, "old_phone_ended") => "the phone that handed over to it had ended".to_owned(),
         (_, "own_phone") => "an older phone handed over to it".to_owned(),
-        (_, other) if other.starts_with("dev_") => format!("phone {other} took its place"),
+        (_, other) if other.starts_with("dev_") => format!("phone {} took its place", short(other)),
         (_, other) => words(other),
     }
 }
