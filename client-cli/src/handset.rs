@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use paraphe_companion::{Activation, KeyStore, Phone, Server, Shown, SoftwareKeyStore};
+use paraphe_proto::statements::ENROL_ACTION;
 use rand_core::RngCore as _;
 use zeroize::Zeroizing;
 
@@ -63,14 +64,10 @@ pub fn screen(title: &str, shown: &Shown) -> String {
         .map(|row| row.label.chars().count())
         .max()
         .unwrap_or(0);
-    let where_digits_are = match shown.replacement() {
-        Some(_) => DigitsOn::NewPhone,
-        None => DigitsOn::Page,
-    };
     let frame = frame(
         &document.locale,
         &shown.relying_party().name,
-        shown.match_digits().map(|digits| (digits, where_digits_are)),
+        shown.match_digits().map(|digits| (digits, DigitsOn::of(shown))),
     );
     let mut lines = vec![frame.question, String::new(), document.title.clone()];
     lines.extend(
@@ -91,9 +88,33 @@ struct Frame {
 
 /// Where the digits stand that are to be typed.
 #[derive(Clone, Copy)]
-enum DigitsOn {
+pub enum DigitsOn {
+    /// The page of a backend.
     Page,
+    /// The terminal at which an operator works.
+    Terminal,
+    /// A phone that takes this one's place.
     NewPhone,
+}
+
+impl DigitsOn {
+    /// Of a challenge that asks for them.
+    pub fn of(shown: &Shown) -> Self {
+        match shown.action() {
+            _ if shown.replacement().is_some() => DigitsOn::NewPhone,
+            "paraphe.login" | ENROL_ACTION => DigitsOn::Terminal,
+            _ => DigitsOn::Page,
+        }
+    }
+
+    /// In English, after "the".
+    pub fn name(self) -> &'static str {
+        match self {
+            DigitsOn::Page => "page",
+            DigitsOn::Terminal => "terminal",
+            DigitsOn::NewPhone => "new phone",
+        }
+    }
 }
 
 fn frame(locale: &str, asked_by: &str, match_digits: Option<(u8, DigitsOn)>) -> Frame {
@@ -101,6 +122,7 @@ fn frame(locale: &str, asked_by: &str, match_digits: Option<(u8, DigitsOn)>) -> 
         let code = match_digits.map_or_else(String::new, |(digits, on)| {
             let source = match on {
                 DigitsOn::Page => "de la page",
+                DigitsOn::Terminal => "du terminal",
                 DigitsOn::NewPhone => "du nouveau téléphone",
             };
             format!("[ {digits} chiffres {source} ] ")
@@ -111,11 +133,7 @@ fn frame(locale: &str, asked_by: &str, match_digits: Option<(u8, DigitsOn)>) -> 
         };
     }
     let code = match_digits.map_or_else(String::new, |(digits, on)| {
-        let source = match on {
-            DigitsOn::Page => "page",
-            DigitsOn::NewPhone => "new phone",
-        };
-        format!("[ {digits} digits of the {source} ] ")
+        format!("[ {digits} digits of the {} ] ", on.name())
     });
     Frame {
         question: format!("{asked_by} asks you to confirm:"),
@@ -193,6 +211,8 @@ mod tests {
     fn the_frame_speaks_the_language_of_the_document_and_fits_the_screen() {
         let french = frame("fr", "Paraphe", Some((8, DigitsOn::Page)));
         assert!(french.question.contains("vous demande") && french.buttons.contains("8 chiffres"));
+        let terminal = frame("fr", "Paraphe", Some((8, DigitsOn::Terminal)));
+        assert!(terminal.buttons.contains("du terminal"));
         let english = frame("en", "Paraphe", None);
         assert_eq!(english.buttons, "[ PIN ]   [ No ] [ Not me ]");
         let inner = usize::from(SCREEN_WIDTH - 4);

@@ -116,7 +116,10 @@ pub(super) async fn approve(context: &Context, ready: &Ready, args: ApproveArgs)
     let ask_code = |digits| {
         prompt::checked_secret(
             args.match_code_file.as_deref(),
-            &format!("Code of the page, {digits} digits"),
+            &format!(
+                "Code of the {}, {digits} digits",
+                handset::DigitsOn::of(&shown).name()
+            ),
             "--match-code-file",
             |code| is_code(code, digits),
         )
