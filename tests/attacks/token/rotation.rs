@@ -192,6 +192,24 @@ async fn a_reload_tries_no_pin_and_a_token_that_is_away_changes_nothing() {
     assert_eq!(token.logins(), logins);
 }
 
+/// Tokens lock after a few wrong PINs: however often the daemon is told to read its keys again, the PIN that was refused is not tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn reloads_try_a_pin_that_was_refused_once_in_all() {
+    let (token, mut world) = world().await;
+    let anna = world.enrol().await;
+    keys(&world.daemon, &["next"]).unwrap();
+    let logins = token.logins();
+    token.mood("pin", 1);
+    for _ in 0..3 {
+        reload(&world.daemon, "the issuer keys were not replaced").await;
+    }
+    assert_eq!(token.logins() - logins, 1);
+    token.mood("live", 1);
+    reload(&world.daemon, "the issuer keys were read again").await;
+    assert_eq!(jwks(&world.daemon).len(), 2);
+    approves(&world, &anna).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_master_key_rotates_while_the_issuer_keys_stay_on_the_token() {
     let (token, mut world) = world().await;
