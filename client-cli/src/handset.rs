@@ -76,14 +76,29 @@ pub fn screen(title: &str, shown: &Shown) -> String {
             .iter()
             .map(|row| format!("  {:<widest$}  {}", row.label, row.value)),
     );
-    lines.extend([String::new(), frame.buttons]);
+    lines.push(String::new());
+    lines.extend(buttons(frame.digits, frame.buttons));
     boxed(title, &lines, SCREEN_WIDTH)
 }
 
 /// What the app itself puts around a document, in the document's language.
 struct Frame {
     question: String,
-    buttons: String,
+    digits: String,
+    buttons: &'static str,
+}
+
+/// In one line, or in two where that does not fit the screen.
+fn buttons(digits: String, buttons: &str) -> Vec<String> {
+    let inner = usize::from(SCREEN_WIDTH - 4);
+    match (
+        digits.is_empty(),
+        digits.chars().count() + 1 + buttons.chars().count(),
+    ) {
+        (true, _) => vec![buttons.to_owned()],
+        (false, length) if length <= inner => vec![format!("{digits} {buttons}")],
+        _ => vec![digits, buttons.to_owned()],
+    }
 }
 
 /// Where the digits stand that are to be typed.
@@ -125,19 +140,21 @@ fn frame(locale: &str, asked_by: &str, match_digits: Option<(u8, DigitsOn)>) -> 
                 DigitsOn::Terminal => "du terminal",
                 DigitsOn::NewPhone => "du nouveau téléphone",
             };
-            format!("[ {digits} chiffres {source} ] ")
+            format!("[ {digits} chiffres {source} ]")
         });
         return Frame {
             question: format!("{asked_by} vous demande de confirmer :"),
-            buttons: format!("{code}[ PIN ]   [ Non ] [ Pas moi ]"),
+            digits: code,
+            buttons: "[ PIN ]   [ Non ] [ Pas moi ]",
         };
     }
     let code = match_digits.map_or_else(String::new, |(digits, on)| {
-        format!("[ {digits} digits of the {} ] ", on.name())
+        format!("[ {digits} digits of the {} ]", on.name())
     });
     Frame {
         question: format!("{asked_by} asks you to confirm:"),
-        buttons: format!("{code}[ PIN ]   [ No ] [ Not me ]"),
+        digits: code,
+        buttons: "[ PIN ]   [ No ] [ Not me ]",
     }
 }
 
@@ -210,13 +227,20 @@ mod tests {
     #[test]
     fn the_frame_speaks_the_language_of_the_document_and_fits_the_screen() {
         let french = frame("fr", "Paraphe", Some((8, DigitsOn::Page)));
-        assert!(french.question.contains("vous demande") && french.buttons.contains("8 chiffres"));
+        assert!(french.question.contains("vous demande") && french.digits.contains("8 chiffres"));
         let terminal = frame("fr", "Paraphe", Some((8, DigitsOn::Terminal)));
-        assert!(terminal.buttons.contains("du terminal"));
+        assert!(terminal.digits.contains("du terminal"));
         let english = frame("en", "Paraphe", None);
         assert_eq!(english.buttons, "[ PIN ]   [ No ] [ Not me ]");
         let inner = usize::from(SCREEN_WIDTH - 4);
-        assert!(french.buttons.chars().count() <= inner, "{}", french.buttons);
+        for on in [DigitsOn::Page, DigitsOn::Terminal, DigitsOn::NewPhone] {
+            let frame = frame("fr", "Paraphe", Some((8, on)));
+            let lines = buttons(frame.digits, frame.buttons);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= inner),
+                "{lines:?}"
+            );
+        }
     }
 
     #[test]

@@ -168,7 +168,11 @@ async fn add(context: &Context, name: String, roles: &[OperatorRole]) -> Result<
         name,
         roles: role_numbers(roles),
     };
-    let created = client(context).await?.create_operator(request).await?;
+    let created = client(context).await?.create_operator(request).await;
+    let created = created.map_err(|status| {
+        let advice = "For another phone of theirs: paraphe admin operator replace-phone opr_… --reason \"…\"";
+        Error::from(status).advised("operator.exists", advice)
+    })?;
     show_issued(context, created.into_inner())
 }
 

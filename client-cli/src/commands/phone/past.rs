@@ -10,6 +10,8 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{View, table, time_text};
 
+/// What the daemon calls itself where it asks.
+const OWN_NAME: &str = "Paraphe";
 const PAGE_SIZE: u32 = 100;
 
 pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
@@ -95,8 +97,9 @@ impl HistoryView {
 impl Entry {
     fn row(&self) -> (Timestamp, [String; 4]) {
         let what = match self.rows.first() {
-            Some((_, value)) => format!("{}: {value}", self.title),
-            None => self.title.clone(),
+            // The title of the daemon's own says all.
+            Some((_, value)) if self.relying_party != OWN_NAME => format!("{}: {value}", self.title),
+            _ => self.title.clone(),
         };
         let (asked, state) = (self.relying_party.clone(), self.state.clone());
         (self.at, [time_text(self.at), asked, what, state])
@@ -153,6 +156,10 @@ fn why(who: &str, name: &str) -> String {
         (_, "not_confirmed") => "nobody typed its six digits in time".to_owned(),
         (_, "old_phone_ended") => "the phone that handed over to it had ended".to_owned(),
         (_, "own_phone") => "an older phone handed over to it".to_owned(),
+        (_, "operator" | "init") => "a staff phone".to_owned(),
+        (_, "counter" | "home_visit" | "remote" | "letter" | "consulate" | "paper") => {
+            format!("through the channel {}", words(name))
+        }
         (_, other) if other.starts_with("dev_") => format!("phone {} took its place", short(other)),
         (_, other) => words(other),
     }
