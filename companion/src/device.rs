@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
+use paraphe_proto::ids::{ChallengeId, DeviceId, RelyingPartyId};
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{self, DeviceBody, LiftBody};
 use serde::Serialize;
@@ -84,6 +84,21 @@ pub struct Device {
     pub added_at: Option<Timestamp>,
     /// What the daemon verified of the possession key; `None` when nothing was.
     pub attestation: Option<Attestation>,
+    /// The newer phones that [`Phone::veto`] stops, while this one is active.
+    pub newcomers: Vec<Newcomer>,
+}
+
+/// A newer phone of the same person that does not count yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Newcomer {
+    /// Names it to [`Phone::veto`].
+    pub device_id: DeviceId,
+    /// When it was activated.
+    pub created_at: Timestamp,
+    /// When it counts.
+    pub counts_at: Timestamp,
+    /// The phone whose place it takes; `None` where it counts beside the others.
+    pub replaces: Option<DeviceId>,
 }
 
 /// What the daemon verified of a possession key.
@@ -195,6 +210,29 @@ impl TryFrom<v1::DeviceResponse> for Device {
             replaced_at: unless_zero(wire.replaced_at),
             added_at: unless_zero(wire.added_at),
             attestation: wire.attestation.map(Attestation::from),
+            newcomers: wire
+                .newcomers
+                .into_iter()
+                .map(Newcomer::try_from)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl TryFrom<v1::Newcomer> for Newcomer {
+    type Error = Error;
+
+    fn try_from(wire: v1::Newcomer) -> Result<Self, Error> {
+        let id = |text: &str| {
+            let id = text.parse::<DeviceId>();
+            id.map_err(|_| malformed("a newer phone has no id".to_owned()))
+        };
+        let replaces = Some(wire.replaces_device_id).filter(|text| !text.is_empty());
+        Ok(Self {
+            device_id: id(&wire.device_id)?,
+            created_at: Timestamp::from_secs(wire.created_at),
+            counts_at: Timestamp::from_secs(wire.counts_at),
+            replaces: replaces.as_deref().map(id).transpose()?,
         })
     }
 }

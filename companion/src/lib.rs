@@ -96,7 +96,7 @@ pub use activate::{Activated, Activation};
 pub use challenge::Shown;
 pub use change_pin::{PinChange, require_another};
 pub use connect::{Address, Server};
-pub use device::{Attestation, Blocked, Device, DeviceState};
+pub use device::{Attestation, Blocked, Device, DeviceState, Newcomer};
 pub use epoch::Settled;
 pub use error::{Advice, Error};
 pub use history::{DeviceEventsPage, HistoryPage};

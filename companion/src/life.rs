@@ -2,7 +2,7 @@
 //!
 //! Called by the app. Invariant: what restores needs the PIN, what stops does not. The protocol: section 5.
 
-use paraphe_proto::ids::ChallengeId;
+use paraphe_proto::ids::{ChallengeId, DeviceId};
 use paraphe_proto::v1::{self, MovedResponse, ResumeBody, RevokeBody, SuspendBody, VetoBody};
 
 use crate::connect::{Server, with_deadline};
@@ -53,13 +53,18 @@ impl Phone {
         moved(server.client().revoke(with_deadline(request)).await?.into_inner())
     }
 
-    /// Says that the phone which is about to take the place of this one, or to count beside it, is not the owner's; the state that one is in now.
+    /// Says that a newer phone which is about to take the place of this one, or to count beside it, is not the owner's; the state that one
+    /// is in now. `newcomer` is its id in [`Device::newcomers`](crate::Device::newcomers): the one that was shown, so that none that came
+    /// meanwhile ends in its place. `None` means the only one there is.
     ///
     /// # Errors
     /// What the daemon refuses, or [`Error::Unreachable`].
-    pub async fn veto(&self, server: &Server) -> Result<DeviceState, Error> {
+    pub async fn veto(&self, server: &Server, newcomer: Option<DeviceId>) -> Result<DeviceState, Error> {
         let prover = self.prover()?;
-        let request = prover.prove_fresh(server, method::VETO, &VetoBody {}).await?;
+        let body = VetoBody {
+            device_id: newcomer.map(|id| id.to_string()).unwrap_or_default(),
+        };
+        let request = prover.prove_fresh(server, method::VETO, &body).await?;
         moved(server.client().veto(with_deadline(request)).await?.into_inner())
     }
 }

@@ -48,6 +48,8 @@ mod master_key;
 #[path = "../models/mod.rs"]
 mod models;
 mod own_phone;
+mod own_phone_restore;
+mod own_share;
 mod parallel;
 mod phone_history;
 mod pin;
@@ -72,4 +74,5 @@ mod tampering;
 mod theft;
 mod token;
 mod tokens;
+mod veto;
 mod walk;

@@ -39,7 +39,7 @@ async fn asked(world: &World, old: &Person, id: ActivationId) -> Shown {
     shown.unwrap()
 }
 
-async fn confirm(
+pub async fn confirm(
     world: &World,
     old: &Person,
     id: ActivationId,
@@ -64,7 +64,7 @@ pub async fn handed_over(world: &World, old: &Person) -> Person {
     new
 }
 
-async fn until(world: &World, person: &Person, expected: DeviceState) {
+pub async fn until(world: &World, person: &Person, expected: DeviceState) {
     for _ in 0..100 {
         if state(world, person).await == expected {
             return;
@@ -72,6 +72,13 @@ async fn until(world: &World, person: &Person, expected: DeviceState) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("it is {} after 10 s", state(world, person).await);
+}
+
+/// The newest event of the person's phones: which phone, what, who, why.
+pub async fn last_told(world: &World, reader: &Person) -> (String, String, String, String) {
+    let page = reader.phone.device_events(&world.server, None, 1).await.unwrap();
+    let event = page.events.into_iter().next().unwrap();
+    (event.device_id, event.event, event.who, event.why)
 }
 
 async fn begin(world: &World, invited: &Invited, name: &str) -> Result<Activation, Error> {
@@ -165,7 +172,10 @@ async fn the_owner_stops_a_thief_who_has_image_and_pin_by_a_veto_or_by_the_code_
     let (old, paper) = enrolled(&mut world).await;
     let clone = stolen_image(&world, &old);
     let thief = handed_over(&world, &clone).await;
-    assert_eq!(old.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
+    assert_eq!(
+        old.phone.veto(&world.server, None).await.unwrap(),
+        DeviceState::Revoked
+    );
     assert_eq!(state(&world, &thief).await, DeviceState::Revoked);
 
     let invited = invited(&world, &clone).await;
@@ -322,7 +332,18 @@ async fn three_wrong_digits_end_the_new_phone_and_cost_the_old_one_nothing() {
     }
     assert_eq!(state(&world, &new).await, DeviceState::Revoked);
     let late = confirm(&world, &old, invited.activation_id, (&digits, PIN)).await;
-    assert_eq!(code_of(late), "activation.revoked");
+    let late = late.err().unwrap();
+    assert_eq!(late.code(), "activation.revoked");
+    assert!(late.to_string().contains("three times"), "{late}");
+    assert_eq!(
+        last_told(&world, &old).await,
+        (
+            new.phone.device_id().to_string(),
+            "revoked".into(),
+            "daemon".into(),
+            "wrong_digits".into()
+        )
+    );
     assert_eq!(world.attempts_left(&old.phone).await, 5);
     assert_eq!(state(&world, &old).await, DeviceState::Active);
 }

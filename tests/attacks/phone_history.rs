@@ -181,7 +181,7 @@ async fn a_replacement_is_told_to_both_sides_and_read_by_the_phone_that_counts()
 async fn a_veto_is_told_as_the_old_phones() {
     let mut world = World::with(QUARANTINED).await;
     let (old, new) = replaced_in_an_hour(&mut world).await;
-    old.phone.veto(&world.server).await.unwrap();
+    old.phone.veto(&world.server, None).await.unwrap();
     let last = told(&world, &old.phone).await.pop().unwrap();
     let expected = of(&new.phone, &[("vetoed", "old_phone", "asked")]);
     assert_eq!([last], expected[..]);

@@ -74,7 +74,7 @@ async fn a_new_phone_takes_the_place_of_the_old_one_when_its_quarantine_is_over(
         .approve(&world.server, &shown, code_of_page, PIN, &mut OsRng)
         .await;
     assert_eq!(approved.unwrap().state, FinalState::Approved);
-    let veto = new.phone.veto(&world.server).await;
+    let veto = new.phone.veto(&world.server, None).await;
     assert_eq!(veto.err().unwrap().code(), "device.not_active");
 
     let waiting = world.ask(&market, &subject).await;
@@ -83,7 +83,7 @@ async fn a_new_phone_takes_the_place_of_the_old_one_when_its_quarantine_is_over(
     assert_eq!(state(&world, &old).await, DeviceState::Replaced);
     let ended = world.verdict(&market, &waiting.challenge_id).await;
     assert!(matches!(ended.state(), State::Failed | State::Expired));
-    let late = old.phone.veto(&world.server).await;
+    let late = old.phone.veto(&world.server, None).await;
     assert_eq!(late.err().unwrap().code(), "device.replaced");
     let asked = world.ask(&market, &subject).await;
     let shown = world.shown(&new.phone).await;
@@ -99,11 +99,14 @@ async fn a_new_phone_takes_the_place_of_the_old_one_when_its_quarantine_is_over(
 async fn the_old_phone_vetoes_a_new_one_and_goes_on() {
     let mut world = World::with(QUARANTINED).await;
     let (old, new) = replaced_in_an_hour(&mut world).await;
-    assert_eq!(old.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
+    assert_eq!(
+        old.phone.veto(&world.server, None).await.unwrap(),
+        DeviceState::Revoked
+    );
     assert_eq!(state(&world, &new).await, DeviceState::Revoked);
     let device = old.phone.device(&world.server).await.unwrap();
     assert_eq!((device.state, device.replaced_at), (DeviceState::Active, None));
-    let twice = old.phone.veto(&world.server).await;
+    let twice = old.phone.veto(&world.server, None).await;
     assert_eq!(twice.err().unwrap().code(), "device.no_replacement");
     world.pass(3_601);
     tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
@@ -116,7 +119,7 @@ async fn a_thief_with_the_suspended_old_phone_cannot_veto_the_owners_new_one() {
     let mut world = World::with(QUARANTINED).await;
     let (old, new) = replaced_in_an_hour(&mut world).await;
     old.phone.suspend(&world.server).await.unwrap();
-    let veto = old.phone.veto(&world.server).await;
+    let veto = old.phone.veto(&world.server, None).await;
     assert_eq!(veto.err().unwrap().code(), "device.suspended");
     world.pass(3_601);
     until(&world, &new, DeviceState::Active).await;
@@ -132,7 +135,10 @@ async fn a_new_phone_that_suspends_itself_does_not_hide_from_the_veto() {
     new.phone.suspend(&world.server).await.unwrap();
     let device = old.phone.device(&world.server).await.unwrap();
     assert!(device.replaced_at.is_some());
-    assert_eq!(old.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
+    assert_eq!(
+        old.phone.veto(&world.server, None).await.unwrap(),
+        DeviceState::Revoked
+    );
     let resume = new.phone.resume(&world.server).await;
     assert_eq!(resume.err().unwrap().code(), "device.revoked");
 }

@@ -9,7 +9,7 @@ use crate::own_phone::{HANDED_OVER, handed_over};
 use crate::suspension::{enrolled, state};
 use crate::world::{PIN, Person, WRONG_PIN, World, activate, code, passport_until};
 
-fn two() -> String {
+pub fn two() -> String {
     format!("{HANDED_OVER}[devices]\nper_person = 2\n")
 }
 
@@ -35,7 +35,7 @@ async fn issue(
 }
 
 /// A further phone of a person, active at once.
-async fn another(world: &World, name: &str, label: &str, replacing: (bool, &str)) -> Person {
+pub async fn another(world: &World, name: &str, label: &str, replacing: (bool, &str)) -> Person {
     let issued = issue(world, name, replacing).await.unwrap();
     world.sign(&issued).await.unwrap();
     let (phone, digits) = activate(&world.daemon, &world.server, &issued.uri, label).await;
@@ -45,7 +45,7 @@ async fn another(world: &World, name: &str, label: &str, replacing: (bool, &str)
 }
 
 /// The PIN is right on this phone, whatever is asked elsewhere.
-async fn unlocked(world: &World, person: &Person) {
+pub async fn unlocked(world: &World, person: &Person) {
     person.phone.suspend(&world.server).await.unwrap();
     let id = person.phone.resume(&world.server).await.unwrap().to_string();
     let asked = shown(world, person, &id).await;
@@ -173,24 +173,24 @@ async fn a_further_phone_is_seen_on_the_first_and_can_be_vetoed_until_it_counts(
     world
         .ask(&world.market, &world.subject(&world.market, &first).await)
         .await;
-    let none = first.phone.veto(&world.server).await;
+    let none = first.phone.veto(&world.server, None).await;
     assert_eq!(none.err().unwrap().code(), "device.no_replacement");
     let second = another(&world, &first.name, "second", (false, "")).await;
     let device = first.phone.device(&world.server).await.unwrap();
     assert!(device.added_at.is_some() && device.replaced_at.is_none());
     let itself = second.phone.device(&world.server).await.unwrap();
     assert_eq!((itself.added_at, itself.replaced_at), (None, None));
-    let turned = second.phone.veto(&world.server).await;
+    let turned = second.phone.veto(&world.server, None).await;
     assert_eq!(turned.err().unwrap().code(), "device.not_active");
     assert_eq!(
-        first.phone.veto(&world.server).await.unwrap(),
+        first.phone.veto(&world.server, None).await.unwrap(),
         DeviceState::Revoked
     );
     assert_eq!(state(&world, &second).await, DeviceState::Revoked);
     let third = another(&world, &first.name, "third", (false, "")).await;
     world.pass(3_601);
     assert_eq!(state(&world, &third).await, DeviceState::Active);
-    let late = first.phone.veto(&world.server).await;
+    let late = first.phone.veto(&world.server, None).await;
     assert_eq!(late.err().unwrap().code(), "device.no_replacement");
 }
 
@@ -202,7 +202,10 @@ async fn the_owners_other_phone_sees_and_vetoes_what_a_stolen_one_hands_over_to(
     let thief = handed_over(&world, &stolen).await;
     let device = own.phone.device(&world.server).await.unwrap();
     assert!(device.added_at.is_some() && device.replaced_at.is_none());
-    assert_eq!(own.phone.veto(&world.server).await.unwrap(), DeviceState::Revoked);
+    assert_eq!(
+        own.phone.veto(&world.server, None).await.unwrap(),
+        DeviceState::Revoked
+    );
     assert_eq!(state(&world, &thief).await, DeviceState::Revoked);
     assert_eq!(state(&world, &stolen).await, DeviceState::Active);
 }

@@ -496,7 +496,7 @@ pub async fn activate(daemon: &Daemon, server: &Server, uri: &str, name: &str) -
     (done.phone, done.sas.to_string())
 }
 
-async fn sign_in(
+pub async fn sign_in(
     (channel, server): (&Channel, &Server),
     phone: &Phone,
     terminal: &SoftwareKey,

@@ -123,7 +123,7 @@ pub fn end_earlier(
     let mut earlier = activation::open_of_subject(&mut s.rows, subject_id)?;
     earlier.retain(|activation| activation.id != newest);
     for activation in earlier {
-        end(s, activation, actor)?;
+        end(s, activation, actor, &Cause::daemon("superseded"))?;
     }
     Ok(())
 }
@@ -132,9 +132,9 @@ pub fn end_earlier(
 ///
 /// # Errors
 /// Those of the store.
-pub fn end(s: &mut Scope<'_, '_>, mut found: Stored<Activation>, actor: &str) -> Result<()> {
+pub fn end(s: &mut Scope<'_, '_>, mut found: Stored<Activation>, actor: &str, by: &Cause) -> Result<()> {
     if let Some(id) = found.device_id() {
-        expiry::revoke_unconfirmed(s, id)?;
+        expiry::revoke_unconfirmed(s, id, by)?;
     }
     found.state = State::Revoked;
     s.rows.update(&mut found)?;

@@ -16,6 +16,7 @@ use super::{Scope, activation as activations, case, operator as operators};
 use crate::domain::activation::{Signature, State};
 use crate::domain::case::{Case, Evidence};
 use crate::domain::challenge::{Challenge, Purpose};
+use crate::domain::device::Cause;
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::level::Acr;
@@ -302,7 +303,8 @@ pub fn disown(s: &mut Scope<'_, '_>, operator_id: OperatorId, asked: Option<Acti
         && let Some(found) = activation::load(&mut s.rows, id)?
         && matches!(found.state, State::AwaitingSignature)
     {
-        activations::end(s, found, &actor)?;
+        // Nothing that waits for its signature has made a phone.
+        activations::end(s, found, &actor, &Cause::daemon("not_confirmed"))?;
     }
     Ok(())
 }

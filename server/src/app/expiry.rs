@@ -41,7 +41,7 @@ pub fn sweep(s: &mut Scope<'_, '_>) -> Result<Swept> {
     devices(s, &mut swept)?;
     for mut overdue in store::activation::overdue(&mut s.rows, s.now, STEP)? {
         if let Some(id) = overdue.device_id() {
-            revoke_unconfirmed(s, id)?;
+            revoke_unconfirmed(s, id, &Cause::daemon("not_confirmed"))?;
         }
         overdue.state = activation::State::Expired;
         s.rows.update(&mut overdue)?;
@@ -103,6 +103,7 @@ fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<Vec<Chall
         DeviceState::Locked { .. } => "lock",
         DeviceState::Expired { .. } => "expire_device",
         DeviceState::Revoked { .. } => "revoke_device",
+        DeviceState::Quarantined { .. } => "extend_quarantine",
         _ => "end_quarantine",
     };
     s.audit("paraphed", verb, phone.id, "ok")?;
@@ -116,12 +117,12 @@ fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<Vec<Chall
 ///
 /// # Errors
 /// Those of the store.
-pub fn revoke_unconfirmed(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<()> {
+pub fn revoke_unconfirmed(s: &mut Scope<'_, '_>, id: DeviceId, by: &Cause) -> Result<()> {
     if let Some(mut phone) = store::device::load(&mut s.rows, id)?
         && phone.state == DeviceState::AwaitingConfirmation
     {
         phone.revoke(s.now);
-        s.save_device(&mut phone, &Cause::daemon("not_confirmed"))?;
+        s.save_device(&mut phone, by)?;
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 use paraphe_proto::ids::{DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 
-use super::{Scope, life};
+use super::Scope;
+use super::newcomer::{self, Newcomer};
 use crate::domain::attestation::VerifiedAttestation;
 use crate::domain::challenge::Challenge;
 use crate::domain::device::{DeviceEvent, State as DeviceState};
@@ -77,6 +78,8 @@ pub struct DeviceView {
     pub replaced_at: Option<Timestamp>,
     /// When another phone counts beside it.
     pub added_at: Option<Timestamp>,
+    /// Those that it may veto.
+    pub newcomers: Vec<Newcomer>,
     /// What was verified of its possession key.
     pub attestation: Option<VerifiedAttestation>,
 }
@@ -100,6 +103,7 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
         valid_until: None,
         replaced_at: None,
         added_at: None,
+        newcomers: Vec::new(),
         attestation: None,
     };
     if phone.require_may_wait().is_err() {
@@ -108,12 +112,19 @@ pub fn device(s: &mut Scope<'_, '_>, device_id: DeviceId) -> Result<DeviceView> 
     view.attempts_left = phone.attempts.left(s.now, &limits);
     view.wait_s = phone.attempts.wait_s(s.now, &limits);
     view.valid_until = phone.valid_until;
-    view.replaced_at = life::replacement_of(s, &phone)?.map(|(_, at)| at);
-    view.added_at = life::addition_to(s, &phone)?.map(|(_, at)| at);
+    let newcomers = newcomer::newcomers(s, &phone)?;
+    let first = |replacing: bool| {
+        let mut like = newcomers
+            .iter()
+            .filter(|new| (new.phone.replaces == Some(phone.id)) == replacing);
+        like.next().map(|new| new.at)
+    };
+    (view.replaced_at, view.added_at) = (first(true), first(false));
     view.attestation = phone.key_storage.attestation().cloned();
     if phone.require_active().is_err() {
         return Ok(view);
     }
+    view.newcomers = newcomers;
     let mut blocked = Vec::new();
     for block in subject::blocks(&mut s.rows, phone.subject_id)? {
         let party = relying_party::load(&mut s.rows, &block.relying_party_id)?;

@@ -1,17 +1,16 @@
 //! What happens to an enrolled phone besides answering: suspended, resumed, revoked, replaced (protocol.md section 5).
 //!
 //! Invariant: nothing but an approval with PIN lets a suspended phone go on; support can end, never restore. A phone is replaced only
-//! when the quarantine of the new one is over, and until then the old one may veto it. A new phone that rests on the old one's word alone
-//! takes its place only while the old one is active.
+//! when the quarantine of the new one is over, and until then the old one may veto it (`newcomer`). A new phone that rests on the old
+//! one's word alone takes its place only while the old one is active.
 
 use paraphe_proto::ids::{ActivationId, DeviceId};
-use paraphe_proto::time::Timestamp;
 
-use super::own::{Own, raise_own};
-use super::quota::{Quota, require_quota};
+use super::own::{Own, raise_own, waiting};
+use super::quota::require_share;
 use super::{Scope, activation as activations, challenge, lift, pairwise, replacement};
 use crate::domain::challenge::{Challenge, Purpose};
-use crate::domain::device::{Before, Cause, Device, ProvenPhone, State as DeviceState, Who};
+use crate::domain::device::{Cause, Device, ProvenPhone, State as DeviceState, Who, Word};
 use crate::domain::fault::{self, Result};
 use crate::domain::identity::PivotIdentity;
 use crate::domain::relying_party::DAEMON;
@@ -100,15 +99,17 @@ pub fn end_pending(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Vec<Challenge>
     Ok(ended)
 }
 
-/// `Companion.Resume`: raises the challenge on the suspended phone.
+/// `Companion.Resume`: raises the challenge on the suspended phone, or finds the one that waits there.
 ///
 /// # Errors
 /// `device.not_suspended`, `device.locked`, `device.expired`, `request.too_many`.
 pub fn resume(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Challenge> {
     let phone = s.proven_phone(proven)?;
     phone.require_suspended()?;
-    let quota = Quota::of_the_daemon(s);
-    require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
+    if let Some(waiting) = waiting(s, phone.id, |purpose| matches!(purpose, Purpose::Resume))? {
+        return Ok(waiting);
+    }
+    require_share(s, &phone, fault::REQUESTS_EXHAUSTED)?;
     raise_own(
         s,
         Own {
@@ -132,7 +133,8 @@ pub fn resume(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Challenge> 
 pub fn resumed(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<()> {
     phone.resume()?;
     s.save_device(phone, &Cause::pin())?;
-    s.audit(&phone.id.to_string(), "resume_device", phone.id, "pin")
+    s.audit(&phone.id.to_string(), "resume_device", phone.id, "pin")?;
+    replacement::begin_quarantine_again(s, phone)
 }
 
 /// `Companion.Revoke`: the phone's holder gives it up for good.
@@ -173,7 +175,7 @@ pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why:
     for person in people {
         for open in activation::open_of_subject(&mut s.rows, person.id)? {
             handed_out += 1;
-            activations::end(s, open, actor)?;
+            activations::end(s, open, actor, &by)?;
         }
         for mut phone in device::alive_of_subject(&mut s.rows, person.id)? {
             phone.revoke(s.now);
@@ -186,73 +188,21 @@ pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why:
     }
 }
 
-/// The phone that is about to take the place of this one, and when.
-///
-/// # Errors
-/// Those of the store.
-pub fn replacement_of(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(Stored<Device>, Timestamp)>> {
-    newcomer(s, phone, |other| other.replaces == Some(phone.id))
-}
-
-/// The newer phone that is about to count beside this one, or in the place of another one of the person, and when.
-///
-/// # Errors
-/// Those of the store.
-pub fn addition_to(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<(Stored<Device>, Timestamp)>> {
-    newcomer(s, phone, |other| {
-        other.replaces != Some(phone.id) && other.id != phone.id && other.created_at >= phone.created_at
-    })
-}
-
-fn newcomer(
-    s: &mut Scope<'_, '_>,
-    phone: &Device,
-    is_meant: impl Fn(&Device) -> bool,
-) -> Result<Option<(Stored<Device>, Timestamp)>> {
-    let alive = device::alive_of_subject(&mut s.rows, phone.subject_id)?;
-    let now = s.now;
-    Ok(alive.into_iter().find_map(|other| match other.state {
-        DeviceState::Quarantined { until }
-        | DeviceState::Suspended {
-            before: Before::Quarantined { until },
-            ..
-        } if is_meant(&other) && (other.replaces.is_some() || now < until) => Some((other, until)),
-        _ => None,
-    }))
-}
-
-/// `Companion.Veto`: an older phone says that the one which would take its place, or count beside it, is not its owner's.
-///
-/// # Errors
-/// `device.no_replacement`, `device.*`.
-pub fn veto(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
-    let phone = s.proven_phone(proven)?;
-    phone.require_active()?;
-    let new = match replacement_of(s, &phone)? {
-        None => addition_to(s, &phone)?,
-        replacement => replacement,
-    };
-    let Some((mut new, _)) = new else {
-        return fault::DEVICE_NO_REPLACEMENT.broken();
-    };
-    tracing::warn!(device_id = %phone.id, vetoed = %new.id, "an old phone vetoed the one that would have taken its place");
-    new.revoke(s.now);
-    let by = Cause::new(Who::OldPhone, "asked");
-    keep(s, new, &phone.id.to_string(), "veto_replacement", &by)
-}
-
-/// A phone whose quarantine is over takes the place of the old one, which ends. One that rests on the old one's word is revoked instead
-/// where the old one is not active any more.
+/// A phone whose quarantine is over takes the place of the old one, which ends. One that rests on the old one's word waits on while the
+/// old one is suspended, and is revoked instead where that has ended.
 ///
 /// # Errors
 /// Those of the store.
 pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challenge>> {
+    if replacement::waits_on(s, new)? {
+        return Ok(Vec::new());
+    }
     let Some(replaced) = new.take_over(s.now) else {
         return Ok(Vec::new());
     };
     if new.vouched_by.is_none() {
         lift::proofed(s, new.subject_id)?;
-    } else if !replacement::vouched(s, replaced)? {
+    } else if replacement::word_of(s, replaced)? != Word::Counts {
         tracing::warn!(device_id = %new.id, old = %replaced, "the phone that vouched for a new one is not active any more");
         new.revoke(s.now);
         return Ok(Vec::new());

@@ -3,8 +3,8 @@
 use paraphe_proto::ids::SubjectId;
 
 use super::Scope;
-use super::own::{Own, raise_own};
-use super::quota::{Quota, require_quota};
+use super::own::{Own, raise_own, waiting};
+use super::quota::require_share;
 use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::device::ProvenPhone;
 use crate::domain::fault::{self, Result};
@@ -15,7 +15,7 @@ use crate::store::{relying_party, subject};
 const ONE: &str = "paraphe.lift";
 const EVERYTHING: &str = "paraphe.lift_everything";
 
-/// Raises the challenge on the asking phone.
+/// Raises the challenge on the asking phone, or finds the one that waits there.
 ///
 /// # Errors
 /// `lift.nothing`, `device.not_active`, `request.too_many`.
@@ -40,8 +40,11 @@ pub fn lift(
         None if frozen || !blocks.is_empty() => (EVERYTHING, None),
         _ => return fault::LIFT_NOTHING.broken(),
     };
-    let quota = Quota::of_the_daemon(s);
-    require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
+    let same = |purpose: &Purpose| matches!(purpose, Purpose::Lift { relying_party_id: of } if of.as_deref() == relying_party_id);
+    if let Some(waiting) = waiting(s, phone.id, same)? {
+        return Ok(waiting);
+    }
+    require_share(s, &phone, fault::REQUESTS_EXHAUSTED)?;
     raise_own(
         s,
         Own {

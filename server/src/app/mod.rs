@@ -16,6 +16,7 @@ pub mod history;
 pub mod key_sets;
 pub mod life;
 pub mod lift;
+pub mod newcomer;
 pub mod operator;
 pub mod own;
 pub mod pairwise;

@@ -12,6 +12,7 @@ use super::{Scope, pairwise};
 use crate::domain::catalogue::ParameterValue;
 use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::fault::{Fault, Result};
+use crate::store;
 
 /// One of the daemon's own challenges.
 pub struct Own<'a> {
@@ -68,4 +69,20 @@ pub fn raise_own(s: &mut Scope<'_, '_>, own: Own<'_>) -> Result<Challenge> {
             replacement: own.replacement,
         },
     )
+}
+
+/// The same question, where it waits on that phone already. Asking again raises no other: it would say the same, be charged alike, and
+/// take a share of the phone's.
+///
+/// # Errors
+/// Those of the store.
+pub fn waiting(
+    s: &mut Scope<'_, '_>,
+    phone: DeviceId,
+    is_same: impl Fn(&Purpose) -> bool,
+) -> Result<Option<Challenge>> {
+    let pending = store::challenge::pending_of_device(&mut s.rows, phone)?;
+    let now = s.now;
+    let mut same = pending.into_iter().map(|pending| pending.record);
+    Ok(same.find(|pending| pending.is_open(now) && is_same(&pending.purpose)))
 }

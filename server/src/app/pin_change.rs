@@ -6,38 +6,30 @@ use paraphe_proto::jws::Verified;
 use paraphe_proto::oprf::OprfKey;
 use paraphe_proto::statements::{self, CHANGE_PIN_ACTION};
 
-use super::own::{Own, raise_own};
-use super::quota::{Quota, require_quota};
-use super::{Scope, challenge};
-use crate::domain::challenge::{Challenge, Purpose, State};
+use super::Scope;
+use super::own::{Own, raise_own, waiting};
+use super::quota::require_share;
+use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::device::{Cause, Device, ProvenPhone};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::pin_change::{Open, PinChange};
 use crate::domain::relying_party::DAEMON;
 use crate::domain::secret::{Bytes, Secret};
-use crate::store;
 use crate::store::record::Stored;
 
-/// What `ChangePin` raised.
-pub struct Raised {
-    /// The challenge.
-    pub challenge: Challenge,
-    /// Those that it took the place of.
-    pub superseded: Vec<Challenge>,
-}
-
-/// `ChangePin`: raises the challenge on the asking phone. One waits at a time, unless a PIN was tried on it within the last 60 s.
+/// `ChangePin`: raises the challenge on the asking phone, or finds the one that waits there.
 ///
 /// # Errors
 /// `device.*`, `request.too_many`.
-pub fn change_pin(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Raised> {
+pub fn change_pin(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Challenge> {
     let phone = s.proven_phone(proven)?;
     phone.require_active()?;
-    let quota = Quota::of_the_daemon(s);
-    require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
-    let superseded = supersede(s, &phone)?;
-    let challenge = raise_own(
+    if let Some(waiting) = waiting(s, phone.id, |purpose| matches!(purpose, Purpose::ChangePin))? {
+        return Ok(waiting);
+    }
+    require_share(s, &phone, fault::REQUESTS_EXHAUSTED)?;
+    raise_own(
         s,
         Own {
             relying_party_id: DAEMON,
@@ -50,24 +42,7 @@ pub fn change_pin(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Raised>
             enrolment: None,
             replacement: None,
         },
-    )?;
-    Ok(Raised {
-        challenge,
-        superseded,
-    })
-}
-
-fn supersede(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Vec<Challenge>> {
-    let mut superseded = Vec::new();
-    for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
-        let free = phone.attempts.require_uncharged(pending.id, s.now).is_ok();
-        if free && pending.is_open(s.now) && matches!(pending.purpose, Purpose::ChangePin) {
-            let state = State::Superseded { at: s.now };
-            let concluded = challenge::conclude(s, pending, state, &phone.id.to_string())?;
-            superseded.push(concluded.record);
-        }
-    }
-    Ok(superseded)
+    )
 }
 
 /// Opens the change, once the challenge is approved under the old epoch. One that was open before is over.

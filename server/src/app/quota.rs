@@ -1,9 +1,10 @@
 //! How much may be asked of one person (protocol.md section 6.2): each relying party has its own share, and over all of them the phone
-//! rings only so often.
+//! rings only so often. The daemon's own questions are counted per phone.
 
 use paraphe_proto::ids::SubjectId;
 
 use super::Scope;
+use crate::domain::device::Device;
 use crate::domain::fault::{Result, Rule};
 use crate::store::challenge::{self, DAY_S, Recent, TEN_MINUTES_S};
 
@@ -17,7 +18,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// What a person may get of the daemon's own: logins, lifts, PIN changes, resumptions.
+    /// What a phone may get of the daemon's own: logins, lifts, PIN changes, resumptions, replacements.
     pub fn of_the_daemon(s: &Scope<'_, '_>) -> Self {
         let figures = &s.facts.config.operators;
         Self {
@@ -52,6 +53,24 @@ pub fn require_quota(
         }
     }
     Ok(recent)
+}
+
+/// Refuses one too many of the daemon's own challenges on a phone. Most are asked for with the possession key alone: whoever has that of
+/// one phone, suspended or not, uses up no other's share.
+///
+/// # Errors
+/// `rule` with its wait.
+pub fn require_share(s: &mut Scope<'_, '_>, phone: &Device, rule: &'static Rule) -> Result<()> {
+    let quota = Quota::of_the_daemon(s);
+    for (window_s, most) in [(TEN_MINUTES_S, quota.per_10_min), (DAY_S, quota.per_day)] {
+        let since = s.now.plus_s(-window_s);
+        let (count, oldest) = challenge::own_of_device(&mut s.rows, phone, since)?;
+        if count >= i64::from(most) {
+            let wait = oldest.map_or(window_s, |at| window_s.saturating_sub(s.now.since_s(at)));
+            return Err(rule.fault().retry_after(wait));
+        }
+    }
+    Ok(())
 }
 
 /// Whether one more challenge stays quiet, because this hour has had its share.

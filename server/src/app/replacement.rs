@@ -10,14 +10,15 @@ use paraphe_proto::ids::{ActivationId, DeviceId};
 use paraphe_proto::statements::{self, REPLACE_ACTION};
 
 use super::activation::{self as activations, Issue, Issued};
-use super::own::{Own, raise_own};
-use super::quota::{Quota, require_quota};
+use super::newcomer::replacement_of;
+use super::own::{Own, raise_own, waiting};
+use super::quota::{Quota, require_share};
 use super::raise::Vouched;
 use super::{Scope, challenge as challenges, expiry, life};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, State};
 use crate::domain::challenge::{Challenge, Purpose, State as ChallengeState};
-use crate::domain::device::{Cause, Device, ProvenPhone, State as DeviceState, Who};
+use crate::domain::device::{Cause, Device, ProvenPhone, Who, Word};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::relying_party::DAEMON;
@@ -51,12 +52,12 @@ pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
         return fault::REPLACEMENT_STAFF.broken();
     }
     require_none_pending(s, &phone)?;
-    require_share(s, &phone, i64::from(profile.activation_lifetime_s))?;
+    require_few(s, &phone, i64::from(profile.activation_lifetime_s))?;
     let superseded = supersede(s, &phone)?;
     let actor = phone.id.to_string();
     for earlier in activation::open_of_subject(&mut s.rows, phone.subject_id)? {
         if earlier.vouched_by == Some(phone.id) {
-            activations::end(s, earlier, &actor)?;
+            activations::end(s, earlier, &actor, &Cause::daemon("superseded"))?;
         }
     }
     let secret = ActivationSecret::random(&mut s.rng());
@@ -82,14 +83,14 @@ fn profile<'a>(s: &Scope<'a, '_>) -> Result<&'a ChannelProfile> {
 }
 
 fn require_none_pending(s: &mut Scope<'_, '_>, phone: &Device) -> Result<()> {
-    match life::replacement_of(s, phone)? {
+    match replacement_of(s, phone)? {
         Some(_) => fault::REPLACEMENT_PENDING.broken(),
         None => Ok(()),
     }
 }
 
-/// A possession key alone may hand out no more than the daemon asks of one person.
-fn require_share(s: &mut Scope<'_, '_>, phone: &Device, lifetime_s: i64) -> Result<()> {
+/// A possession key alone may hand out no more than the daemon asks on one phone.
+fn require_few(s: &mut Scope<'_, '_>, phone: &Device, lifetime_s: i64) -> Result<()> {
     let quota = Quota::of_the_daemon(s);
     for (window_s, most) in [(TEN_MINUTES_S, quota.per_10_min), (DAY_S, quota.per_day)] {
         let since = s.now.plus_s(lifetime_s.saturating_sub(window_s));
@@ -125,17 +126,53 @@ pub fn voucher(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Stored<Device>> {
     phone.ok_or_else(|| fault::ACTIVATION_REVOKED.fault())
 }
 
-/// Whether the word of a phone counts at the end of the quarantine: it is active, or it was replaced already in a transaction of which a
-/// crash or a restore has left the security journal's half alone. (Another phone that replaced it would have ended the new one as well.)
+/// What the word of a phone is worth when the quarantine of the one that rests on it is over.
 ///
 /// # Errors
 /// Those of the store.
-pub fn vouched(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<bool> {
-    let replaced = |phone: &Device| matches!(phone.state, DeviceState::Replaced { .. });
-    if device::load(&mut s.rows, id)?.is_some_and(|phone| replaced(&phone)) {
-        return Ok(true);
+pub fn word_of(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Word> {
+    let Some(mut phone) = device::load(&mut s.rows, id)? else {
+        return Ok(Word::Gone);
+    };
+    phone.settle(s.now, &s.facts.attempt_limits());
+    Ok(phone.word())
+}
+
+/// Whether a new phone whose quarantine is over waits for the old one, which is suspended; its quarantine begins again then.
+///
+/// # Errors
+/// Those of the store.
+pub fn waits_on(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<bool> {
+    let Some(old) = new
+        .vouched_by
+        .filter(|_| new.replaces.is_some() && new.has_waited(s.now))
+    else {
+        return Ok(false);
+    };
+    let waits = word_of(s, old)? == Word::Waits;
+    if waits {
+        new.begin_quarantine_again(s.now, quarantine_s(s));
     }
-    Ok(active(s, id)?.is_some())
+    Ok(waits)
+}
+
+/// An old phone goes on: the one that it handed over to begins its quarantine again, in which the old one can veto it.
+///
+/// # Errors
+/// Those of the store.
+pub fn begin_quarantine_again(s: &mut Scope<'_, '_>, old: &Device) -> Result<()> {
+    let new = replacement_of(s, old)?;
+    let Some(mut new) = new.filter(|new| new.vouched_by == Some(old.id)) else {
+        return Ok(());
+    };
+    new.begin_quarantine_again(s.now, quarantine_s(s));
+    s.save_device(&mut new, &Cause::pin())?;
+    s.audit(&old.id.to_string(), "extend_quarantine", new.id, "resume_device")
+}
+
+fn quarantine_s(s: &Scope<'_, '_>) -> i64 {
+    let profile = s.facts.config.channels.profile(ChannelName::OwnPhone);
+    profile.map_or(0, |profile| i64::from(profile.quarantine_s))
 }
 
 /// A phone that stops takes with it what rests on its word alone: the new phone in its quarantine, and what it handed out. Whoever
@@ -147,15 +184,20 @@ pub fn withdraw(s: &mut Scope<'_, '_>, id: DeviceId, actor: &str, by: &Cause) ->
     let Some(old) = device::load(&mut s.rows, id)? else {
         return Ok(Vec::new());
     };
+    // The new phone itself has asked for nothing.
+    let by = match by.who {
+        Who::OwnPhone => Cause::daemon("old_phone_ended"),
+        _ => by.clone(),
+    };
     for handed_out in activation::open_of_subject(&mut s.rows, old.subject_id)? {
         if handed_out.vouched_by == Some(id) {
-            activations::end(s, handed_out, actor)?;
+            activations::end(s, handed_out, actor, &by)?;
         }
     }
-    match life::replacement_of(s, &old)? {
-        Some((mut new, _)) if new.vouched_by == Some(id) => {
+    match replacement_of(s, &old)? {
+        Some(mut new) if new.vouched_by == Some(id) => {
             new.revoke(s.now);
-            Ok(life::keep(s, new, actor, "revoke_device", by)?.ended)
+            Ok(life::keep(s, new, actor, "revoke_device", &by)?.ended)
         }
         _ => Ok(Vec::new()),
     }
@@ -180,14 +222,12 @@ pub fn ask(s: &mut Scope<'_, '_>, proven: &ProvenPhone, id: ActivationId) -> Res
     let State::AwaitingConfirmation { sas, .. } = &found.state else {
         return fault::ACTIVATION_STATE.broken();
     };
-    for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
-        let asks = matches!(pending.purpose, Purpose::Replace { activation_id } if activation_id == id);
-        if asks && pending.is_open(s.now) {
-            return Ok(pending.record);
-        }
+    let same =
+        |purpose: &Purpose| matches!(purpose, Purpose::Replace { activation_id } if *activation_id == id);
+    if let Some(waiting) = waiting(s, phone.id, same)? {
+        return Ok(waiting);
     }
-    let quota = Quota::of_the_daemon(s);
-    require_quota(s, phone.subject_id, DAEMON, quota, fault::REQUESTS_EXHAUSTED)?;
+    require_share(s, &phone, fault::REQUESTS_EXHAUSTED)?;
     let wait = waits(profile(s)?.quarantine_s);
     raise_own(
         s,
@@ -227,6 +267,7 @@ fn confirmable(
 ) -> Result<(Stored<Activation>, Stored<Device>)> {
     let found = activation::load(&mut s.rows, id)?.filter(|found| found.vouched_by == Some(old.id));
     let found = found.ok_or_else(|| fault::ACTIVATION_NOT_FOUND.fault())?;
+    require_not_mistyped(&found)?;
     found.require_alive(s.now)?;
     require_none_pending(s, old)?;
     let State::AwaitingConfirmation { device_id, .. } = found.state else {
@@ -235,6 +276,17 @@ fn confirmable(
     let new = device::load(&mut s.rows, device_id)?;
     let new = new.ok_or_else(|| Fault::internal("an activation without its device"))?;
     Ok((found, new))
+}
+
+/// Only the phone that handed it out asks, so nobody else learns of it.
+fn require_not_mistyped(found: &Activation) -> Result<()> {
+    match (&found.state, found.tries_left()) {
+        (State::Revoked, 0) => {
+            let detail = "Wrong digits were typed three times, which ended it and the new phone: hand out another one.";
+            Err(fault::ACTIVATION_REVOKED.fault().because(detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the old phone's yes still counts; nothing to say of challenges about something else.
@@ -277,7 +329,7 @@ pub fn wrong_digits(s: &mut Scope<'_, '_>, asked: &Challenge) -> Result<()> {
     let new = found.device_id();
     found.wrong_digits();
     if let (State::Revoked, Some(new)) = (&found.state, new) {
-        expiry::revoke_unconfirmed(s, new)?;
+        expiry::revoke_unconfirmed(s, new, &Cause::daemon("wrong_digits"))?;
     }
     s.rows.update(&mut found)?;
     let actor = asked.device_id.to_string();
@@ -290,7 +342,10 @@ pub fn wrong_digits(s: &mut Scope<'_, '_>, asked: &Challenge) -> Result<()> {
 /// Those of the store.
 pub fn refused(s: &mut Scope<'_, '_>, asked: &Challenge) -> Result<()> {
     match asked_about(s, asked)? {
-        Some(found) => activations::end(s, found, &asked.device_id.to_string()),
+        Some(found) => {
+            let by = Cause::new(Who::OldPhone, "asked");
+            activations::end(s, found, &asked.device_id.to_string(), &by)
+        }
         None => Ok(()),
     }
 }

@@ -272,7 +272,7 @@ pub fn void_activations(s: &mut Scope<'_, '_>) -> Result<u64> {
     let open = store::activation::open(&mut s.rows, STEP)?;
     let count = open.len() as u64;
     for found in open {
-        activation::end(s, found, ACTOR)?;
+        activation::end(s, found, ACTOR, &Cause::daemon("restore"))?;
     }
     Ok(count)
 }

@@ -7,7 +7,7 @@ use paraphe_proto::ids::{ChallengeId, OperatorId};
 use super::Scope;
 use super::operator::phone_of;
 use super::own::{Own, raise_own};
-use super::quota::{Quota, require_quota};
+use super::quota::require_share;
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::fault::{self, Result};
 use crate::domain::level::Acr;
@@ -34,8 +34,7 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
     let Some(phone) = phone.filter(|_| !operator.disabled) else {
         return fault::UNAUTHENTICATED.broken();
     };
-    let quota = Quota::of_the_daemon(s);
-    require_quota(s, phone.subject_id, DAEMON, quota, fault::LOGIN_EXHAUSTED)?;
+    require_share(s, &phone, fault::LOGIN_EXHAUSTED)?;
     raise_own(
         s,
         Own {

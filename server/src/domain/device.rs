@@ -17,9 +17,11 @@ use super::secret::{Bytes, Secret};
 mod ended;
 mod event;
 mod seen;
+mod word;
 
 pub use event::{Cause, DeviceEvent, Mark, What, Who, told};
 pub use seen::{ProvenPhone, Seen};
+pub use word::Word;
 
 /// Where a device is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,11 +236,7 @@ impl Device {
 
     /// The quarantine of a phone that takes another's place is over: it counts from here. The other one, which must end now.
     pub fn take_over(&mut self, now: Timestamp) -> Option<DeviceId> {
-        let waited = match self.state {
-            State::Quarantined { until } => now >= until,
-            State::Active => true,
-            _ => false,
-        };
+        let waited = self.has_waited(now);
         let replaced = self.replaces.take_if(|_| waited)?;
         self.state = State::Active;
         Some(replaced)

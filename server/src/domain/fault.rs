@@ -71,6 +71,8 @@ rules! {
     DEVICE_NOT_SUSPENDED = "device.not_suspended", Precondition, "This phone is not suspended.";
     DEVICE_REPLACED = "device.replaced", Precondition, "Another phone has taken the place of this one.";
     DEVICE_NO_REPLACEMENT = "device.no_replacement", Precondition, "No other phone is about to take the place of this one, or to count beside it.";
+    VETO_AMBIGUOUS = "veto.ambiguous", Precondition, "Several newer phones may be vetoed: name the one that is not yours.";
+    VETO_UNKNOWN = "veto.unknown", NotFound, "This phone may veto no phone of that id.";
     DEVICE_LOCKED = "device.locked", Precondition, "This phone is locked after too many wrong PINs: a new identity check is needed.";
     DEVICE_LAST_TRY = "device.last_try_made", Precondition, "The last PIN attempt was made; the phone locks unless that attempt is approved in time.";
     DEVICE_WAIT = "device.wait", Exhausted, "Too many wrong PINs: wait before the next attempt.";

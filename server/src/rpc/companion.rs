@@ -309,8 +309,7 @@ impl Companion for CompanionService {
     }
 
     async fn veto(&self, request: Request<SignedRequest>) -> Result<Response<v1::MovedResponse>, Status> {
-        let named = ("veto", method!("Veto"));
-        self.moved::<v1::VetoBody>(request, named, app::life::veto).await
+        self.vetoing(request, method!("Veto")).await
     }
 
     async fn replace(

@@ -10,7 +10,9 @@ use super::db::Value;
 use super::past;
 use super::record::{Record, Rows, StoreError, Stored};
 use crate::domain::challenge::Challenge;
+use crate::domain::device::Device;
 use crate::domain::ended::Ended;
+use crate::domain::relying_party::{DAEMON, DESK};
 
 impl Record for Challenge {
     const TABLE: &'static str = "challenge";
@@ -173,7 +175,7 @@ pub fn next_subject_number(rows: &mut Rows<'_, '_>, subject_id: SubjectId) -> Re
 
 /// How many challenges a person got lately.
 pub struct Recent {
-    /// In an hour, from all relying parties.
+    /// In an hour, from all relying parties but the daemon itself: what the person asked for on one phone keeps no other from ringing.
     pub in_an_hour: i64,
     /// In ten minutes, from the one.
     pub in_10_min: i64,
@@ -188,13 +190,15 @@ pub fn recent(
     relying_party_id: &str,
     now: Timestamp,
 ) -> Result<Recent, StoreError> {
-    let sql = "SELECT COUNT(CASE WHEN created_at > $1 THEN 1 END), \
-               COUNT(CASE WHEN created_at > $2 AND relying_party_id = $3 THEN 1 END), \
-               COUNT(CASE WHEN relying_party_id = $3 THEN 1 END) \
-               FROM challenge WHERE subject_id = $4 AND created_at > $5";
+    let sql = "SELECT COUNT(CASE WHEN created_at > $1 AND relying_party_id NOT IN ($2, $3) THEN 1 END), \
+               COUNT(CASE WHEN created_at > $4 AND relying_party_id = $5 THEN 1 END), \
+               COUNT(CASE WHEN relying_party_id = $5 THEN 1 END) \
+               FROM challenge WHERE subject_id = $6 AND created_at > $7";
     let ago = |seconds: i64| Value::from(now.plus_s(-seconds).as_secs());
     let values = [
         ago(HOUR_S),
+        DAEMON.into(),
+        DESK.into(),
         ago(TEN_MINUTES_S),
         relying_party_id.into(),
         subject_id.to_string().into(),
@@ -233,6 +237,26 @@ pub fn oldest_since(
         .transpose()?
         .flatten()
         .map(Timestamp::from_secs))
+}
+
+/// How many of the daemon's own a phone got after `since`, and when it got the oldest of them.
+pub fn own_of_device(
+    rows: &mut Rows<'_, '_>,
+    phone: &Device,
+    since: Timestamp,
+) -> Result<(i64, Option<Timestamp>), StoreError> {
+    let sql = "SELECT COUNT(*), MIN(created_at) FROM challenge \
+               WHERE subject_id = $1 AND created_at > $2 AND relying_party_id = $3 AND device_id = $4";
+    let values: [Value; 4] = [
+        phone.subject_id.to_string().into(),
+        since.as_secs().into(),
+        DAEMON.into(),
+        phone.id.to_string().into(),
+    ];
+    let Some(row) = rows.tx.query_opt(sql, &values)? else {
+        return Ok((0, None));
+    };
+    Ok((row.int(0)?, row.opt_int(1)?.map(Timestamp::from_secs)))
 }
 
 /// The next number among the verdicts of a relying party. Its row orders the verdicts as they are committed.

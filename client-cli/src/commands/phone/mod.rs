@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use paraphe_companion::{Phone, Server};
-use paraphe_proto::ids::{ChallengeId, RelyingPartyId};
+use paraphe_proto::ids::{ChallengeId, DeviceId, RelyingPartyId};
 
 use self::views::{MovedView, ResumingView, VetoedView};
 use crate::channel;
@@ -72,8 +72,12 @@ enum Command {
         #[arg(long, required = true)]
         for_good: bool,
     },
-    /// Stop the phone that is about to take the place of this one, or to count beside it
-    Veto,
+    /// Stop a newer phone that is about to take the place of this one, or to count beside it
+    Veto {
+        /// Which newer phone, dev_… of `status`; may be left out where there is one
+        #[arg(long, value_name = "ID")]
+        device: Option<DeviceId>,
+    },
     /// Hand out the code for a new phone that takes the place of this one; `confirm` follows
     Replace,
     /// Let that new phone take the place of this one: type the six digits that it shows, then the PIN of this one
@@ -149,8 +153,8 @@ async fn online(ready: &Ready, context: &Context, command: Command) -> Result<()
             let state = ready.phone.revoke(&ready.server).await?;
             context.output.show(&MovedView { state })
         }
-        Command::Veto => {
-            let state = ready.phone.veto(&ready.server).await?;
+        Command::Veto { device } => {
+            let state = ready.phone.veto(&ready.server, device).await?;
             context.output.show(&VetoedView { state })
         }
     }

@@ -1,6 +1,6 @@
 //! What `paraphe phone` prints.
 
-use paraphe_companion::{Device, DeviceState, Phone, Receipt, Shown};
+use paraphe_companion::{Device, DeviceState, Newcomer, Phone, Receipt, Shown};
 use paraphe_proto::statements::Display;
 use paraphe_proto::time::Timestamp;
 use serde::Serialize;
@@ -84,10 +84,11 @@ impl View for ReplacingView {
             ("this phone", self.state.to_string()),
         ]);
         let next = match self.replaced_at {
-            Some(_) => {
-                "Until then this phone counts; keep it in use, or the new one is revoked. Not you? paraphe phone veto\n"
-            }
-            None => "The new phone counts from now on.\n",
+            Some(_) => format!(
+                "Until then this phone counts; keep it in use, or the new one is revoked. Not you? paraphe phone veto --device {}\n",
+                self.new_device_id
+            ),
+            None => "The new phone counts from now on.\n".to_owned(),
         };
         format!("{facts}{next}")
     }
@@ -126,10 +127,6 @@ impl View for StatusView {
             0 => String::new(),
             seconds => format!("{seconds} s"),
         };
-        let unless_vetoed = |at: Option<Timestamp>| match at {
-            Some(at) => format!("{}; not you? paraphe phone veto", time_text(at)),
-            None => String::new(),
-        };
         let attested = self.device.attestation.as_ref().map_or_else(
             || "no".to_owned(),
             |verified| format!("{}, {}", verified.security_level, verified.kind),
@@ -140,7 +137,7 @@ impl View for StatusView {
             .iter()
             .map(|blocked| blocked.name.clone())
             .collect();
-        let table = facts([
+        let rows = [
             ("phone", self.device_id.clone()),
             ("state", self.device.state.to_string()),
             ("quarantined until", time(self.device.quarantined_until)),
@@ -149,10 +146,13 @@ impl View for StatusView {
             ("blocked", blocked.join(", ")),
             ("frozen since", time(self.device.frozen_since)),
             ("valid until", time(self.device.valid_until)),
-            ("replaced at", unless_vetoed(self.device.replaced_at)),
-            ("another phone at", unless_vetoed(self.device.added_at)),
+            ("replaced at", time(self.device.replaced_at)),
+            ("another phone at", time(self.device.added_at)),
             ("key attested", attested),
-        ]);
+        ];
+        let newcomers = self.device.newcomers.iter();
+        let newcomers = newcomers.map(|new| ("newer phone", newcomer(&self.device_id, new)));
+        let table = facts(rows.into_iter().chain(newcomers));
         format!("{table}{}", what_it_means(self.device.state))
     }
 }
@@ -173,6 +173,16 @@ fn what_it_means(state: DeviceState) -> &'static str {
         }
         _ => "",
     }
+}
+
+fn newcomer(own: &str, new: &Newcomer) -> String {
+    let does = match new.replaces.map(|id| id.to_string()) {
+        Some(id) if id == own => "takes the place of this one".to_owned(),
+        Some(id) => format!("takes the place of {id}"),
+        None => "counts beside this one".to_owned(),
+    };
+    let (id, at) = (new.device_id, time_text(new.counts_at));
+    format!("{does} {at}; not you? paraphe phone veto --device {id}")
 }
 
 /// A verified challenge.

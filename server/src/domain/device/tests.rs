@@ -10,11 +10,11 @@ const LIMITS: Limits = Limits {
     rolling_window_s: 30 * 86_400,
 };
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(seconds)
 }
 
-fn device() -> Device {
+pub(super) fn device() -> Device {
     Device {
         id: DeviceId::from_bytes([1; 16]),
         subject_id: SubjectId::from_bytes([2; 16]),

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use paraphe_proto::ids::DeviceId;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{self, SignedRequest};
 use tonic::{Request, Response, Status};
 
 use super::CompanionService;
+use crate::app::newcomer::{self as newcomers, Newcomer};
 use crate::app::{Scope, history, life};
 use crate::domain::device::ProvenPhone;
 use crate::domain::fault;
-use crate::rpc::encode;
+use crate::rpc::{decode, encode};
 
 impl CompanionService {
     pub(super) async fn seen(
@@ -43,6 +45,7 @@ impl CompanionService {
             replaced_at: view.replaced_at.map_or(0, Timestamp::as_secs),
             added_at: view.added_at.map_or(0, Timestamp::as_secs),
             attestation: view.attestation.map(encode::attestation),
+            newcomers: view.newcomers.iter().map(newcomer).collect(),
         }))
     }
 
@@ -62,6 +65,25 @@ impl CompanionService {
         Ok(Response::new(v1::MovedResponse { state }))
     }
 
+    pub(super) async fn vetoing(
+        &self,
+        request: Request<SignedRequest>,
+        method: &'static str,
+    ) -> Result<Response<v1::MovedResponse>, Status> {
+        let now = self.0.now()?;
+        let proven = self.by_nonce::<v1::VetoBody>(request, method, now).await?;
+        let phone = proven.phone;
+        let which: Option<DeviceId> = match proven.body.device_id.as_str() {
+            "" => None,
+            named => Some(decode::id("device_id", "dev_", named)?),
+        };
+        let verb = move |s: &mut Scope<'_, '_>| newcomers::veto(s, &phone, which);
+        let moved = self.settled("veto", phone.device_id, now, verb).await?;
+        let state = encode::device_state(moved.state).into();
+        self.0.wake_all(moved.ended);
+        Ok(Response::new(v1::MovedResponse { state }))
+    }
+
     pub(super) async fn resuming(
         &self,
         request: Request<SignedRequest>,
@@ -75,5 +97,14 @@ impl CompanionService {
         let challenge_id = raised.id.to_string();
         self.0.wake(&Arc::new(raised));
         Ok(Response::new(v1::ResumeResponse { challenge_id }))
+    }
+}
+
+fn newcomer(new: &Newcomer) -> v1::Newcomer {
+    v1::Newcomer {
+        device_id: new.phone.id.to_string(),
+        created_at: new.phone.created_at.as_secs(),
+        counts_at: new.at.as_secs(),
+        replaces_device_id: new.phone.replaces.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

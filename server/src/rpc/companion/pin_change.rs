@@ -25,10 +25,8 @@ impl CompanionService {
         let phone = proven.phone;
         let verb = move |s: &mut Scope<'_, '_>| pin_change::change_pin(s, &phone);
         let raised = self.settled("change_pin", phone.device_id, now, verb).await?;
-        let challenge_id = raised.challenge.id.to_string();
-        for changed in raised.superseded.into_iter().chain([raised.challenge]) {
-            self.0.wake(&Arc::new(changed));
-        }
+        let challenge_id = raised.id.to_string();
+        self.0.wake(&Arc::new(raised));
         Ok(Response::new(v1::ChangePinResponse { challenge_id }))
     }
 
