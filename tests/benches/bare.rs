@@ -1,10 +1,11 @@
-//! The bare server that idle streams are held against: tonic over the same TLS settings, and a server stream of one message that
-//! stays open (`grpc.health.v1.Health/Watch`). The bench starts itself again in this mode.
+//! The bare server that the daemon is held against: tonic over the same TLS settings. Idle streams are of one message that stays open
+//! (`grpc.health.v1.Health/Watch`), confirmations those of `transport`. The bench starts itself again in this mode.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -18,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
 use crate::deployment::Deployment;
+use crate::transport::Transport;
 use crate::{Result, process};
 
 /// First argument of the mode; the second is the folder with the certificate.
@@ -59,6 +61,16 @@ impl Bare {
     }
 }
 
+impl Bare {
+    /// User and system time so far.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu(&self) -> Result<Duration> {
+        process::cpu(self.child.id())
+    }
+}
+
 impl Drop for Bare {
     fn drop(&mut self) {
         let _ended = self.child.kill();
@@ -86,6 +98,7 @@ pub fn serve(folder: &Path) -> Result<()> {
             .await;
         Server::builder()
             .add_service(health)
+            .add_service(Transport::default())
             .serve_with_incoming(ReceiverStream::new(connections))
             .await?;
         Ok(())

@@ -73,6 +73,8 @@ pub struct LoadReport {
     pub confirmations: u64,
     /// Verdicts per second.
     pub per_second: f64,
+    /// Those that were not brought to their end within a minute.
+    pub given_up: u64,
     /// Refused calls by code.
     #[serde(default)]
     pub refused: BTreeMap<String, u64>,
@@ -167,18 +169,33 @@ impl Load {
         }
     }
 
-    /// Waits for its end; a discrepancy is an error.
+    /// Waits for its end; a discrepancy or a confirmation given up is an error.
     ///
     /// # Errors
     /// What it said when it failed.
-    pub fn report(mut self) -> Result<LoadReport> {
+    pub fn report(self) -> Result<LoadReport> {
+        let report = self.report_with_given_up()?;
+        if report.given_up == 0 {
+            return Ok(report);
+        }
+        Err(format!(
+            "{} confirmations were given up: {:?}",
+            report.given_up, report.errors
+        )
+        .into())
+    }
+
+    /// Waits for its end; a discrepancy is an error.
+    ///
+    /// # Errors
+    /// What it said when it wrote no report.
+    pub fn report_with_given_up(mut self) -> Result<LoadReport> {
         let mut child = self.child.take().ok_or("it has ended")?;
         let ended = child.wait()?;
-        let text = std::fs::read_to_string(&self.report).unwrap_or_default();
-        let said = std::fs::read_to_string(&self.said).unwrap_or_default();
-        if !ended.success() {
-            return Err(format!("paraphe load ended with {ended}: {said} {text}").into());
-        }
+        let Ok(text) = std::fs::read_to_string(&self.report) else {
+            let said = std::fs::read_to_string(&self.said).unwrap_or_default();
+            return Err(format!("paraphe load ended with {ended}: {said}").into());
+        };
         let report: LoadReport = serde_json::from_str(&text)?;
         if report.discrepancies.is_empty() {
             return Ok(report);

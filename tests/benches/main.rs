@@ -22,6 +22,7 @@ mod report;
 mod rows;
 mod scale;
 mod seed;
+mod transport;
 mod window;
 
 use std::process::ExitCode;

@@ -28,6 +28,10 @@ use crate::words::state_name;
 /// Life of an assertion; a verdict that comes later brings none.
 const ASSERTION_LIFETIME_S: i64 = 60;
 
+/// The least that a verdict is waited for once its answer was taken: what it takes to come has nothing to do with how long the calls
+/// before it were refused.
+const VERDICT_WITHIN: Duration = Duration::from_secs(30);
+
 /// Why a confirmation ended without the verdict that was meant.
 enum Failure {
     /// Something is not as it should be.
@@ -251,6 +255,7 @@ impl Confirmations {
     ) -> Outcomes<Reached> {
         let id = &asked.requested.challenge_id;
         let none = || Failure::Discrepancy(format!("{id} has no verdict, {intent:?} was meant."));
+        let deadline = deadline.max(Instant::now() + VERDICT_WITHIN);
         let reached = tokio::time::timeout_at(deadline.into(), claim.verdict).await;
         let reached = reached.map_err(|_| none())?.map_err(|_| {
             Failure::GivenUp(Error::Unreachable("The stream of verdicts is over.".to_owned()))

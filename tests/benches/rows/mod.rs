@@ -8,6 +8,7 @@ mod latency;
 mod overload;
 mod soak;
 mod streams;
+mod transport;
 
 use crate::{Bench, Result};
 
@@ -26,6 +27,7 @@ pub struct Group {
 /// All groups, in the order of the table.
 pub const GROUPS: &[Group] = &[
     group("floor", floor::ROWS, false, floor::run),
+    group("transport", transport::ROWS, true, transport::run),
     group("confirmation", confirmation::ROWS, true, confirmation::run),
     group("fsyncs", confirmation::FSYNC_ROWS, true, confirmation::fsyncs),
     group("latency", latency::ROWS, true, latency::run),

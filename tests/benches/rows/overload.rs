@@ -45,7 +45,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let mut load = Load::start(&deployment, &daemon, &seeded, order)?;
     let seen = observed(&daemon, &mut load)?;
     let resident = &seen.resident;
-    let report = load.report()?;
+    let report = load.report_with_given_up()?;
     daemon.stop()?;
     let full = bench.scale.overload_s.is_full();
     bench.report.add(Row {
@@ -58,6 +58,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
             "peak_per_s": peak.per_second(),
             "offered_per_s": peak.per_second() * TIMES,
             "served_per_s": report.per_second,
+            "given_up": report.given_up,
             "refused": report.refused,
             "errors": report.errors,
             "seconds": seconds,
