@@ -24,6 +24,8 @@ pub struct HistoryPage {
 pub struct DeviceEventsPage {
     /// The events.
     pub events: Vec<DeviceEvent>,
+    /// Events of this page that were taken out of the daemon's database, or changed there: tell the person.
+    pub missing: u32,
     /// What to ask the next, older page with; `None` on the last one.
     pub next: Option<String>,
 }
@@ -85,6 +87,7 @@ impl Phone {
             .into_inner();
         Ok(DeviceEventsPage {
             events: reply.events,
+            missing: reply.missing,
             next: Some(reply.next_page_token).filter(|token| !token.is_empty()),
         })
     }

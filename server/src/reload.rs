@@ -38,28 +38,27 @@ async fn issuer_keys(shared: &Shared) -> Result<u64, StartError> {
     let read = move || facts.keys.read_again(&facts.config.keys, &facts.sealer);
     let read = tokio::task::spawn_blocking(read).await;
     let ring = read.map_err(Fault::internal)??;
-    let emergency = publish(daemon, &ring, shared.clock.now()?).await?;
+    publish(daemon, &ring, shared.clock.now()?).await?;
     let version = ring.version();
     daemon.facts.keys.follow(Arc::clone(&ring));
-    if emergency {
-        shared.wake_all(end_orphans(daemon, &ring, shared.clock.now()?).await?);
-    }
+    shared.wake_all(end_orphans(daemon, &ring, shared.clock.now()?).await?);
     Ok(version)
 }
 
-/// After an emergency: what the old keys signed is shown by no phone any more, and ends. Nothing is signed by them from here on.
+/// What a key signed that an emergency has retired is shown by no phone any more, and ends. It follows from the key sets, not from a note
+/// of what is to be done: whoever starts or reads the keys next finishes what a crash has cut short. Nothing is signed by those keys from
+/// here on.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn end_orphans(
-    daemon: &Daemon,
-    ring: &Arc<Ring>,
-    now: Timestamp,
-) -> Result<Vec<Challenge>, StartError> {
-    let of = Arc::clone(ring);
-    let orphans = daemon
-        .read("orphans", now, move |s| key_sets::orphans(s, &of))
-        .await?;
+pub async fn end_orphans(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<Vec<Challenge>, StartError> {
+    let facts = &daemon.facts;
+    let voided = ring.voided(facts.keys.root_public(), facts.issuer());
+    if voided.is_empty() || !daemon.read("key_sets", now, key_sets::is_recent).await? {
+        return Ok(Vec::new());
+    }
+    let find = move |s: &mut Scope<'_, '_>| key_sets::orphans(s, &voided);
+    let orphans = daemon.write("orphans", now, find).await?;
     let mut ended = Vec::new();
     for step in orphans.chunks(STEP) {
         let step = step.to_vec();
@@ -68,23 +67,22 @@ pub async fn end_orphans(
     }
     tracing::warn!(
         ended = ended.len(),
-        "the root key replaced the issuer keys: what the old ones signed has ended"
+        "the root key replaced the issuer keys within the last hour: what the old ones signed has ended"
     );
     Ok(ended)
 }
 
-/// Publishes the key sets of `ring` that the database lacks; whether the root key signed one of them.
+/// Publishes the key sets of `ring` that the database lacks.
 ///
 /// # Errors
 /// `keys.behind_database`, `keys.other_history`, `keys.chain`, and those of the store.
-pub async fn publish(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<bool, StartError> {
+pub async fn publish(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<(), StartError> {
     let facts = &daemon.facts;
     let known = daemon.read("key_sets", now, key_sets::known).await?;
     let publications = ring.unpublished(&known, facts.keys.root_public(), facts.issuer())?;
-    let emergency = publications.iter().any(|set| set.by_root);
     if !publications.is_empty() {
         let verb = move |s: &mut Scope<'_, '_>| key_sets::publish(s, &publications);
         daemon.write("publish_key_sets", now, verb).await?;
     }
-    Ok(emergency)
+    Ok(())
 }

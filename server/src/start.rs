@@ -28,7 +28,7 @@ use crate::rpc::authenticate::Credentials;
 use crate::rpc::caller::CallerLayer;
 use crate::rpc::nonce::Nonces;
 use crate::rpc::phones::KnownPhones;
-use crate::rpc::{Shared, admin, companion, enrolment, session, step_up};
+use crate::rpc::{Shared, admin, companion, enrolment, expire, session, step_up};
 use crate::wake::Wakes;
 
 /// Pause between two looks for what time alone moves.
@@ -42,9 +42,8 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
     let opened = tokio::task::spawn_blocking(move || open::serving(config)).await;
     let (daemon, clock) = opened.map_err(Fault::internal)??;
     let ring = daemon.facts.keys.ring();
-    if reload::publish(&daemon, &ring, clock.now()?).await? {
-        reload::end_orphans(&daemon, &ring, clock.now()?).await?;
-    }
+    reload::publish(&daemon, &ring, clock.now()?).await?;
+    reload::end_orphans(&daemon, &ring, clock.now()?).await?;
     background::begin(&daemon, clock.now()?).await?;
     banners(&daemon.facts.config);
     let (stop, stopping) = watch::channel(false);
@@ -155,7 +154,7 @@ async fn sweep(shared: Arc<Shared>) {
         let Ok(now) = shared.now() else { continue };
         shared.nonces.forget(now);
         shared.credentials.forget(now);
-        let few_expired = match expire(&shared, now).await {
+        let few_expired = match move_on(&shared, now).await {
             Ok(steps) => steps <= 1,
             Err(status) => {
                 tracing::error!(%status, "what is overdue could not be read or moved");
@@ -169,9 +168,9 @@ async fn sweep(shared: Arc<Shared>) {
 }
 
 /// Moves what is overdue; in how many steps.
-async fn expire(shared: &Shared, now: Timestamp) -> Result<usize, Status> {
+async fn move_on(shared: &Shared, now: Timestamp) -> Result<usize, Status> {
     match shared.read("is_due", now, expiry::is_due).await? {
-        true => step_up::expire(shared, now).await,
+        true => expire::all(shared, now).await,
         false => Ok(0),
     }
 }

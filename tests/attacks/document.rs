@@ -10,7 +10,7 @@ use crate::world::{PIN, Person, World, activate, code, passport, passport_until,
 const DAY_S: i64 = 86_400;
 
 /// The day that many days from now (UTC), as `YYMMDD`; and when it is over.
-fn last_day(world: &World, days: i64) -> (String, i64) {
+pub fn last_day(world: &World, days: i64) -> (String, i64) {
     let end = (world.now() / DAY_S + days + 1) * DAY_S;
     let day = time::OffsetDateTime::from_unix_timestamp(end - 1).unwrap().date();
     let yymmdd = format!(

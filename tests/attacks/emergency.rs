@@ -26,12 +26,12 @@ fn path(daemon: &Daemon, name: &str) -> String {
     daemon.path(name).to_str().unwrap().to_owned()
 }
 
-fn prepare(daemon: &Daemon) -> String {
+pub fn prepare(daemon: &Daemon) -> String {
     emergency(daemon, &["prepare", "--to", &path(daemon, "set.json")]).unwrap()
 }
 
 /// On the machine that is offline: no configuration, no database, no daemon.
-fn sign(daemon: &Daemon, root_key: &str, to: &str) -> Result<String, String> {
+pub fn sign(daemon: &Daemon, root_key: &str, to: &str) -> Result<String, String> {
     let apart = tempfile::tempdir().unwrap();
     for name in ["set.json", root_key] {
         std::fs::copy(daemon.path(name), apart.path().join(name)).unwrap();
@@ -55,7 +55,7 @@ fn sign(daemon: &Daemon, root_key: &str, to: &str) -> Result<String, String> {
     Ok(String::from_utf8(output.stdout).unwrap())
 }
 
-fn apply(daemon: &Daemon, statement: &str) -> Result<String, String> {
+pub fn apply(daemon: &Daemon, statement: &str) -> Result<String, String> {
     emergency(daemon, &["apply", "--statement", &path(daemon, statement)])
 }
 

@@ -12,12 +12,12 @@ use crate::world::{PIN, WRONG_PIN, World, code};
 
 impl World {
     /// The daemon dies the next time it gets there.
-    fn kill_at(&self, point: &str) {
+    pub fn kill_at(&self, point: &str) {
         std::fs::write(self.daemon.path("kill"), point).unwrap();
     }
 
     /// It did die there; it starts again on its folder.
-    async fn died(&mut self) {
+    pub async fn died(&mut self) {
         let point = self.daemon.path("kill");
         assert!(
             !point.exists(),

@@ -45,7 +45,7 @@ fn of(phone: &Phone, events: &[(&str, &str, &str)]) -> Told {
 const ENROLLED: (&str, &str, &str) = ("enrolled", "own_phone", "counter");
 const CONFIRMED: (&str, &str, &str) = ("confirmed", "clerk", "six_digits");
 
-async fn go_on(world: &World, person: &Person) {
+pub async fn go_on(world: &World, person: &Person) {
     person.phone.resume(&world.server).await.unwrap();
     let shown = world.shown(&person.phone).await;
     let approved = person
@@ -278,4 +278,43 @@ async fn a_restore_keeps_the_events_and_says_what_it_ended() {
         ],
     );
     assert_eq!(told(&world, &person.phone).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_document_and_a_noticed_rollback_are_told_to_the_next_phone() {
+    let mut world = World::with(OPEN).await;
+    let (yymmdd, end) = crate::document::last_day(&world, 1);
+    let (name, issued) = world.issue_with(&yymmdd).await;
+    let (phone, sas) = activate(&world.daemon, &world.server, &issued.uri, &name).await;
+    world.confirm(&issued.activation_id, &sas).await.unwrap();
+    let first = Person { phone, name };
+    world.pass(end - world.now());
+    until(&world, &first, DeviceState::Expired).await;
+    world.sign_in_again().await;
+    let second = enrolled_again(&world, &first, "second").await;
+    let mut expected = of(
+        &first.phone,
+        &[ENROLLED, CONFIRMED, ("expired", "daemon", "document")],
+    );
+    expected.extend(of(&second, &[ENROLLED, CONFIRMED]));
+    assert_eq!(
+        sorted(told_all(&world, &second, expected.len()).await),
+        sorted(expected.clone())
+    );
+
+    // The second phone has seen an evaluation that the store does not know.
+    let mut prover = second.prover().unwrap();
+    prover.seen.evaluation = 7;
+    for _ in 0..2 {
+        let request = crate::statements::fresh(&world, &prover).await;
+        let refused = crate::statements::device(&world, request).await;
+        assert_eq!(refused, Err("device.rollback_noticed".to_owned()));
+    }
+    let third = enrolled_again(&world, &first, "third").await;
+    expected.extend(of(&second, &[("rollback_noticed", "daemon", "rollback")]));
+    expected.extend(of(&third, &[ENROLLED, CONFIRMED]));
+    assert_eq!(
+        sorted(told_all(&world, &third, expected.len()).await),
+        sorted(expected)
+    );
 }

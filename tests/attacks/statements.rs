@@ -8,7 +8,7 @@ use rand_core::OsRng;
 
 use crate::world::{World, code};
 
-async fn device(world: &World, request: SignedRequest) -> Result<(), String> {
+pub async fn device(world: &World, request: SignedRequest) -> Result<(), String> {
     world
         .server
         .client()
@@ -18,7 +18,7 @@ async fn device(world: &World, request: SignedRequest) -> Result<(), String> {
         .map_err(|status| code(&status))
 }
 
-async fn fresh(world: &World, prover: &Prover) -> SignedRequest {
+pub async fn fresh(world: &World, prover: &Prover) -> SignedRequest {
     prover
         .prove_fresh(&world.server, method::DEVICE, &DeviceBody {})
         .await

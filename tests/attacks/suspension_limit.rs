@@ -11,7 +11,7 @@ use crate::world::{World, code};
 const DAY_S: i64 = 86_400;
 
 /// A day that does not end within the test.
-fn within_a_day(world: &mut World) {
+pub fn within_a_day(world: &mut World) {
     let left = DAY_S - world.now().rem_euclid(DAY_S);
     if left < 600 {
         world.pass(left + 1);

@@ -134,7 +134,12 @@ impl Scene {
                     .prove_fresh(&world.server, method::DEVICE_EVENTS, &DeviceEventsBody::default())
                     .await
                     .unwrap();
-                world.server.client().device_events(request).await.map(drop)
+                let read = world.server.client().device_events(request).await;
+                match read.map(|page| page.into_inner().missing) {
+                    // The others are shown; this one is refused, and counted.
+                    Ok(1..) => return "store.tampered".into(),
+                    other => other.map(drop),
+                }
             }
             "relying_party" | "challenge" => {
                 let get = v1::GetRequest {

@@ -190,6 +190,7 @@ impl Phone {
             pin_change: None,
             vouched_by: None,
             suspension_of: None,
+            newest_event: 0,
             approved_at: None,
             due_at: None,
         }

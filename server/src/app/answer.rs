@@ -132,6 +132,9 @@ fn require_purpose(
     phone: &Device,
     signed: &Signed,
 ) -> Result<()> {
+    if s.facts.keys.is_voided(&challenge.statement, s.facts.issuer()) {
+        return fault::CHALLENGE_FAILED.broken();
+    }
     enrolment::require_signable(s, &challenge.purpose, &signed.enrolment)?;
     replacement::require_confirmable(s, phone, &challenge.purpose)
 }

@@ -1,10 +1,12 @@
 //! `Companion.History`, `DeviceEvents` and `Device`: what a person sees of their own past and phone.
 
+use std::collections::BTreeMap;
+
 use paraphe_proto::ids::{DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 
-use super::Scope;
 use super::newcomer::{self, Newcomer};
+use super::{Scope, device_event as device_events};
 use crate::domain::attestation::VerifiedAttestation;
 use crate::domain::challenge::Challenge;
 use crate::domain::device::{DeviceEvent, State as DeviceState};
@@ -27,7 +29,17 @@ pub fn history(
     Ok(cut(page, size))
 }
 
-/// The same of what happened to the person's phones.
+/// One page of what happened to the person's phones.
+pub struct EventsPage {
+    /// Newest first.
+    pub events: Vec<DeviceEvent>,
+    /// Events of this page that were taken out of the database, or changed there.
+    pub missing: usize,
+    /// The number that the next page ends before, if there is one.
+    pub next: Option<u64>,
+}
+
+/// What happened to the person's phones, newest first, before the number `before`. Numbers have no gaps: what is not there is missed.
 ///
 /// # Errors
 /// As [`history`].
@@ -35,12 +47,29 @@ pub fn device_events(
     s: &mut Scope<'_, '_>,
     device_id: DeviceId,
     before: u64,
-    size: i64,
-) -> Result<(Vec<DeviceEvent>, bool)> {
+    size: usize,
+) -> Result<EventsPage> {
     let (person, since) = reader(s, device_id)?;
-    let mut page = device_event::history(&mut s.rows, person, before, size.saturating_add(1))?;
-    page.retain(|event| event.at >= since);
-    Ok(cut(page, size))
+    let to = device_events::newest_event(s, person)?.min(before.saturating_sub(1));
+    // One more than the page holds.
+    let from = to.saturating_sub(size as u64).max(1);
+    let known = device_event::numbered(&mut s.rows, person, from, to)?;
+    let mut known: BTreeMap<u64, DeviceEvent> = known
+        .into_iter()
+        .map(|stored| (stored.number, stored.record))
+        .collect();
+    let mut page: Vec<_> = (from..=to).rev().map(|number| known.remove(&number)).collect();
+    let too_old = |event: &Option<DeviceEvent>| event.as_ref().is_some_and(|event| event.at < since);
+    page.truncate(page.iter().position(too_old).unwrap_or(page.len()));
+    let next = (page.len() > size).then(|| from.saturating_add(1));
+    page.truncate(size);
+    let missing = page.iter().filter(|event| event.is_none()).count();
+    device_events::alarm(device_id, missing);
+    Ok(EventsPage {
+        events: page.into_iter().flatten().collect(),
+        missing,
+        next,
+    })
 }
 
 /// Whose past the phone may read, and since when.

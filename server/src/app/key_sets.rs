@@ -9,7 +9,8 @@ use paraphe_proto::{jws, statements};
 use super::{Scope, challenge};
 use crate::domain::challenge::Challenge;
 use crate::domain::fault::Result;
-use crate::keys::{Publication, Ring};
+use crate::keys::Publication;
+use crate::store::challenge::HOUR_S;
 use crate::store::{self, meta};
 
 /// Who acts.
@@ -40,19 +41,29 @@ pub fn publish(s: &mut Scope<'_, '_>, publications: &[Publication]) -> Result<()
     Ok(())
 }
 
-/// The pending challenges that no phone shows any more: a key signed them that is not active in this ring.
+/// Whether something that the keys of an emergency signed may still be pending: the newest key set is not an hour old, or nobody knows.
 ///
 /// # Errors
 /// Those of the store.
-pub fn orphans(s: &mut Scope<'_, '_>, ring: &Ring) -> Result<Vec<ChallengeId>> {
-    let shown = |pending: &Challenge| {
+pub fn is_recent(s: &mut Scope<'_, '_>) -> Result<bool> {
+    let published = meta::key_set_published(s.rows.tx)?;
+    Ok(published.is_none_or(|(_, at)| s.now.since_s(at) <= HOUR_S))
+}
+
+/// The pending challenges that a voided key signed. A transaction that was under way when the keys changed has ended when this is run
+/// as a writer.
+///
+/// # Errors
+/// Those of the store.
+pub fn orphans(s: &mut Scope<'_, '_>, voided: &[String]) -> Result<Vec<ChallengeId>> {
+    let is_void = |pending: &Challenge| {
         let kid = jws::unverified_kid::<statements::Challenge>(&pending.statement);
-        kid.is_ok_and(|kid| ring.is_active_challenge(&kid))
+        kid.is_ok_and(|kid| voided.contains(&kid))
     };
     let pending = store::challenge::pending(&mut s.rows, i64::MAX)?;
     Ok(pending
         .iter()
-        .filter(|pending| !shown(pending))
+        .filter(|pending| is_void(pending))
         .map(|pending| pending.id)
         .collect())
 }

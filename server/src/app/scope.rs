@@ -221,7 +221,7 @@ impl From<StoreError> for Fault {
         match error {
             StoreError::Db(error) => error.into(),
             StoreError::Tampered { .. } => {
-                tracing::error!(%error, "a stored record does not verify");
+                tracing::error!(code = fault::STORE_TAMPERED.code, %error, "a stored record does not verify");
                 fault::STORE_TAMPERED.fault().caused_by(error)
             }
             StoreError::Stale(_) => fault::STORE_UNAVAILABLE.fault().caused_by(error),

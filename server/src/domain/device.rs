@@ -176,6 +176,9 @@ pub struct Device {
     /// The PIN change that is open, or that began this epoch.
     #[serde(default)]
     pub pin_change: Option<PinChange>,
+    /// Number of its newest event among those of its person: none of them can be taken away unseen. 0 in rows of before this was kept.
+    #[serde(default)]
+    pub newest_event: u64,
     /// When time alone moves it next; kept by [`Device::schedule`].
     pub due_at: Option<Timestamp>,
 }

@@ -165,6 +165,13 @@ impl IssuerKeys {
         PairwiseSubject::from_bytes(transcript.hmac(self.pairwise.as_slice()))
     }
 
+    /// Whether an emergency has retired the key that signed this challenge: no yes to it counts.
+    pub fn is_voided(&self, challenge: &str, issuer: &str) -> bool {
+        let ring = self.ring();
+        let kid = jws::unverified_kid::<statements::Challenge>(challenge).unwrap_or_default();
+        !ring.is_active_challenge(&kid) && ring.voided(&self.root, issuer).contains(&kid)
+    }
+
     /// The claims of a challenge that this daemon signed before and kept sealed, which is what vouches for it now.
     ///
     /// # Errors

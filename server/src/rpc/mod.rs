@@ -8,6 +8,7 @@ pub mod companion;
 pub mod decode;
 pub mod encode;
 pub mod enrolment;
+pub mod expire;
 pub mod nonce;
 pub mod phones;
 pub mod proof;

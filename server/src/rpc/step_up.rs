@@ -10,9 +10,9 @@ use paraphe_proto::v1::{
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{Shared, caller, decode, encode, watch};
+use super::{Shared, caller, decode, encode, expire, watch};
+use crate::app::challenge;
 use crate::app::request::{self, CheckCommand, RequestCommand, require_token};
-use crate::app::{challenge, expiry};
 use crate::domain::challenge::State;
 use crate::domain::fault::Fault;
 
@@ -103,7 +103,7 @@ impl StepUp for StepUpService {
             .read("get", now, move |s| challenge::get(s, &party_id, id))
             .await?;
         if matches!(found.state, State::Pending) && now >= found.expires_at {
-            expire(&self.0, now).await?;
+            expire::all(&self.0, now).await?;
             found = self
                 .0
                 .read("get", now, move |s| challenge::get(s, &party.id, id))
@@ -132,22 +132,6 @@ impl StepUp for StepUpService {
         let cancelled = Arc::new(cancelled);
         self.0.wake(&cancelled);
         Ok(Response::new(encode::verdict(&cancelled, now)))
-    }
-}
-
-/// Sweeps until nothing is overdue, and wakes those concerned; in how many steps.
-pub(crate) async fn expire(shared: &Shared, now: paraphe_proto::time::Timestamp) -> Result<usize, Status> {
-    let mut steps = 1;
-    loop {
-        let swept = shared.write("expire", now, expiry::sweep).await?;
-        swept
-            .concluded
-            .into_iter()
-            .for_each(|ended| shared.wake(&Arc::new(ended)));
-        if !swept.more {
-            return Ok(steps);
-        }
-        steps += 1;
     }
 }
 

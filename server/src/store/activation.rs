@@ -57,13 +57,9 @@ pub fn ending_after(
     )
 }
 
-/// Those whose time is over, at most `limit`.
-pub fn overdue(
-    rows: &mut Rows<'_, '_>,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<Stored<Activation>>, StoreError> {
-    rows.select(
+/// Ids of those whose time is over, at most `limit`, as they stand in the clear.
+pub fn overdue(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
+    rows.keys::<Activation>(
         &format!("{OPEN} AND expires_at <= $1 ORDER BY expires_at LIMIT $2"),
         &[now.as_secs().into(), limit.into()],
     )

@@ -112,9 +112,9 @@ pub fn pending(rows: &mut Rows<'_, '_>, limit: i64) -> Challenges {
     rows.select("state = 'pending' ORDER BY expires_at LIMIT $1", &[limit.into()])
 }
 
-/// Pending ones whose time is over, at most `limit`.
-pub fn overdue(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Challenges {
-    rows.select(
+/// Ids of pending ones whose time is over, at most `limit`, as they stand in the clear.
+pub fn overdue(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
+    rows.keys::<Challenge>(
         "state = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
         &[now.as_secs().into(), limit.into()],
     )

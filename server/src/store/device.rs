@@ -46,9 +46,17 @@ pub fn alive_of_subject(
     )
 }
 
-/// Devices that time moves, at most `limit`.
-pub fn due(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Result<Vec<Stored<Device>>, StoreError> {
-    rows.select(
+/// The newest event of a person of which their phones know, whatever became of them; and how many of the phones do not verify.
+pub fn newest_event(rows: &mut Rows<'_, '_>, subject_id: SubjectId) -> Result<(u64, usize), StoreError> {
+    let filter = "subject_id = $1";
+    let (phones, damaged) = rows.select_sound::<Device>(filter, &[subject_id.to_string().into()])?;
+    let newest = phones.iter().map(|phone| phone.newest_event).max();
+    Ok((newest.unwrap_or(0), damaged))
+}
+
+/// Ids of devices that time moves, at most `limit`, as they stand in the clear.
+pub fn due(rows: &mut Rows<'_, '_>, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
+    rows.keys::<Device>(
         "due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2",
         &[now.as_secs().into(), limit.into()],
     )

@@ -227,13 +227,43 @@ impl<'a, 'tx> Rows<'a, 'tx> {
         filter: &str,
         values: &[Value],
     ) -> Result<Vec<Stored<R>>, StoreError> {
+        let rows = self.found::<R>(filter, values)?;
+        rows.iter().map(|row| self.open(row)).collect()
+    }
+
+    /// Those of the rows that `filter` finds which verify, and how many others there are: for what must go on beside a damaged row.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn select_sound<R: Record>(
+        &mut self,
+        filter: &str,
+        values: &[Value],
+    ) -> Result<(Vec<Stored<R>>, usize), StoreError> {
+        let rows = self.found::<R>(filter, values)?;
+        let sound: Vec<_> = rows.iter().filter_map(|row| self.open(row).ok()).collect();
+        let damaged = rows.len().saturating_sub(sound.len());
+        Ok((sound, damaged))
+    }
+
+    fn found<R: Record>(&mut self, filter: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let sql = format!(
             "SELECT {}, version, sealed FROM {} WHERE {filter}",
             R::COLUMNS.join(", "),
             R::TABLE
         );
+        Ok(self.tx.query(&sql, values)?)
+    }
+
+    /// The keys of the rows that `filter` finds, as they stand in the clear: none of the rows is opened.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn keys<R: Record>(&mut self, filter: &str, values: &[Value]) -> Result<Vec<String>, StoreError> {
+        let column = R::COLUMNS.first().copied().unwrap_or("id");
+        let sql = format!("SELECT {column} FROM {} WHERE {filter}", R::TABLE);
         let rows = self.tx.query(&sql, values)?;
-        rows.iter().map(|row| self.open(row)).collect()
+        Ok(rows.iter().map(|row| key_text(row.value(0).ok())).collect())
     }
 
     /// The one row that `filter` finds, if any.
@@ -259,8 +289,13 @@ impl<'a, 'tx> Rows<'a, 'tx> {
 
     fn open<R: Record>(&self, row: &Row) -> Result<Stored<R>, StoreError> {
         let width = R::COLUMNS.len();
-        let version = row.int(width)?;
-        let sealed = row.bytes(width + 1)?;
+        // A value of another type than the daemon writes is not the daemon's.
+        let mistyped = |column| {
+            let table = R::TABLE;
+            move |_| StoreError::Tampered { table, column }
+        };
+        let version = row.int(width).map_err(mistyped("version"))?;
+        let sealed = row.bytes(width + 1).map_err(mistyped("sealed"))?;
         let id = key_text(Some(row.value(0)?));
         let record: R = self
             .sealer

@@ -188,6 +188,7 @@ pub fn device(person: &Person, activation_id: ActivationId, signed: &Statements)
         pin_change: None,
         vouched_by: None,
         suspension_of: None,
+        newest_event: 0,
         approved_at: None,
         due_at: None,
     }

@@ -25,10 +25,11 @@ pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
             break;
         }
     }
-    let mut events = Vec::new();
+    let (mut events, mut missing) = (Vec::new(), 0);
     loop {
         let page = phone.device_events(server, next.as_deref(), PAGE_SIZE).await?;
         events.extend(page.events);
+        missing += page.missing;
         next = page.next;
         if next.is_none() {
             break;
@@ -36,7 +37,7 @@ pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
     }
     context
         .output
-        .show(&HistoryView::new(phone.device_id(), entries, events))
+        .show(&HistoryView::new(phone.device_id(), entries, events, missing))
 }
 
 /// The past, newest first.
@@ -44,6 +45,8 @@ pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
 struct HistoryView {
     entries: Vec<Entry>,
     phones: Vec<Event>,
+    /// Events of the phones that were taken out of the daemon's database, or changed there.
+    missing: u32,
 }
 
 #[derive(Serialize)]
@@ -68,7 +71,7 @@ struct Event {
 }
 
 impl HistoryView {
-    fn new(own: DeviceId, entries: Vec<HistoryEntry>, events: Vec<DeviceEvent>) -> Self {
+    fn new(own: DeviceId, entries: Vec<HistoryEntry>, events: Vec<DeviceEvent>, missing: u32) -> Self {
         let own = own.to_string();
         let entries = entries.into_iter().map(|entry| Entry {
             at: Timestamp::from_secs(entry.at),
@@ -90,6 +93,7 @@ impl HistoryView {
         Self {
             entries: entries.collect(),
             phones: phones.collect(),
+            missing,
         }
     }
 }
@@ -177,12 +181,18 @@ impl View for HistoryView {
     fn text(&self) -> String {
         let asked = self.entries.iter().map(Entry::row);
         let mut rows: Vec<_> = asked.chain(self.phones.iter().map(Event::row)).collect();
+        let missing = match self.missing {
+            0 => String::new(),
+            count => format!(
+                "\nWhat happened to your phones is not complete: entries that are missing: {count}. Somebody changed the database of Paraphe.\nTell the post office.\n"
+            ),
+        };
         if rows.is_empty() {
-            return "Nothing yet.\n".to_owned();
+            return format!("Nothing yet.\n{missing}");
         }
         rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         let rows = rows.into_iter().map(|(_, row)| row);
-        format!("{}\n", table(["when", "who", "what", "outcome"], rows))
+        format!("{}\n{missing}", table(["when", "who", "what", "outcome"], rows))
     }
 }
 
@@ -217,7 +227,7 @@ mod tests {
                 "lost at sea",
             ),
         ];
-        let text = HistoryView::new(own, vec![entry], events).text();
+        let text = HistoryView::new(own, vec![entry], events, 0).text();
         let at = |needle: &str| text.find(needle).unwrap_or_else(|| panic!("{needle}: {text}"));
         assert!(at("this phone") < at("Course Market"));
         assert!(at("Course Market") < at("lost"));
@@ -228,7 +238,10 @@ mod tests {
             "asked",
             "a reason is nobody else's word"
         );
-        let empty = HistoryView::new(own, Vec::new(), Vec::new());
+        assert!(!text.contains("complete"));
+        let empty = HistoryView::new(own, Vec::new(), Vec::new(), 0);
         assert_eq!(empty.text(), "Nothing yet.\n");
+        let emptied = HistoryView::new(own, Vec::new(), Vec::new(), 2);
+        assert!(emptied.text().contains("missing: 2"));
     }
 }

@@ -303,6 +303,7 @@ impl Companion for Daemon {
             DeviceEventsResponse {
                 events: vec![event],
                 next_page_token: next.to_owned(),
+                missing: 1,
             },
         )
     }

@@ -286,6 +286,7 @@ fn new_device(
         approved_at: None,
         rollback_noticed: false,
         pin_change: None,
+        newest_event: 0,
         due_at: None,
     })
 }

@@ -35,6 +35,7 @@ pub(super) fn device() -> Device {
         replaces: None,
         vouched_by: None,
         suspension_of: None,
+        newest_event: 0,
         approved_at: None,
         rollback_noticed: false,
         pin_change: None,

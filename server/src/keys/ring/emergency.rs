@@ -54,6 +54,20 @@ impl Ring {
         self.statements.last().is_some_and(|last| last == statement)
     }
 
+    /// The challenge keys that an emergency has retired: nothing that they signed counts. Keys that a rotation has retired are not among them.
+    pub fn voided(&self, root: &PublicKey, issuer: &str) -> Vec<String> {
+        let by_root = |statement: &&String| {
+            let kid = jws::unverified_kid::<KeySet>(statement);
+            kid.is_ok_and(|kid| kid == root.thumbprint())
+        };
+        let sets = self.statements.iter().filter(by_root);
+        let sets = sets.filter_map(|statement| jws::own_claims::<KeySet>(statement, issuer).ok());
+        let keys = sets.flat_map(|set| set.keys);
+        keys.filter(|key| key.key_use == KeyUse::Challenge && key.state == KeyState::Retired)
+            .map(|key| key.kid)
+            .collect()
+    }
+
     /// The ring that [`Ring::emergency`] made, `prepared`, with its signed set.
     ///
     /// # Errors
@@ -120,6 +134,15 @@ mod tests {
             .replaced_by(&prepared, &statement, root.public_key(), ISS)
             .unwrap();
         assert_eq!((new.version(), new.ends_with(&statement)), (3, true));
+        // What the emergency retired is voided, and stays so; what a rotation retires is not.
+        let old = ring.keys().iter().filter(|key| key.key_use == KeyUse::Challenge);
+        let old: Vec<_> = old.map(|key| key.public.thumbprint().to_owned()).collect();
+        assert!(ring.voided(root.public_key(), ISS).is_empty());
+        assert_eq!(new.voided(root.public_key(), ISS), old);
+        let later = new.next(ISS, &mut OsRng, AT).unwrap();
+        let later = later.activate(ISS, AT).unwrap().retire(ISS, AT).unwrap();
+        assert!(later.keys().iter().any(|key| key.state == KeyState::Retired));
+        assert_eq!(later.voided(root.public_key(), ISS), old);
         let published = new.unpublished(&known, root.public_key(), ISS).unwrap();
         let emergencies: Vec<bool> = published.iter().map(|set| set.by_root).collect();
         assert_eq!(emergencies, [false, true]);

@@ -68,12 +68,13 @@ impl CompanionService {
             .await?;
         let (before, size) = page(&proven.body.page_token, proven.body.page_size)?;
         let id = proven.phone.device_id;
+        let size = usize::try_from(size).unwrap_or(0);
         let verb = move |s: &mut Scope<'_, '_>| history::device_events(s, id, before, size);
-        let (page, more) = self.0.read("device_events", now, verb).await?;
-        let last = page.last().filter(|_| more).map(|past| past.number.to_string());
+        let page = self.0.read("device_events", now, verb).await?;
         Ok(Response::new(v1::DeviceEventsResponse {
-            events: page.iter().map(event).collect(),
-            next_page_token: last.unwrap_or_default(),
+            events: page.events.iter().map(event).collect(),
+            next_page_token: page.next.map_or(String::new(), |number| number.to_string()),
+            missing: u32::try_from(page.missing).unwrap_or(u32::MAX),
         }))
     }
 }
