@@ -51,8 +51,19 @@ impl Phone {
         self.loaded().record.pin_policy.unwrap_or(LAXEST)
     }
 
-    /// Whether a new PIN keeps these rules, for the app to say before it asks the daemon for anything: each PIN change counts among the
-    /// requests that the daemon allows. [`PinChange::check_pin`] has the last word.
+    /// Keeps the rules that the daemon has told.
+    pub(crate) fn learn_pin_policy(&self, policy: PinPolicy) -> Result<(), Error> {
+        match self.loaded().record.pin_policy {
+            Some(known) if known == policy => Ok(()),
+            _ => self.change(|record| {
+                record.pin_policy = Some(policy);
+                Ok(())
+            }),
+        }
+    }
+
+    /// Whether a new PIN keeps these rules, for the app to say before it asks for a PIN change: each counts among the requests that the
+    /// daemon allows. Have the rules as they are now first, by [`Phone::device`]; [`PinChange::check_pin`] has the last word.
     ///
     /// # Errors
     /// [`Error::Invalid`] names the rule by a code `pin.…`.
@@ -78,12 +89,7 @@ impl Phone {
                 "the PIN change does not say which PINs are allowed",
             )
         })?;
-        if self.loaded().record.pin_policy != Some(pin_policy) {
-            self.change(|record| {
-                record.pin_policy = Some(pin_policy);
-                Ok(())
-            })?;
-        }
+        self.learn_pin_policy(pin_policy)?;
         Ok(PinChange {
             phone: self,
             shown,

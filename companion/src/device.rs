@@ -6,6 +6,7 @@
 use std::fmt;
 
 use paraphe_proto::ids::{ChallengeId, DeviceId, RelyingPartyId};
+use paraphe_proto::pin::PinPolicy;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{self, DeviceBody, LiftBody};
 use serde::Serialize;
@@ -126,7 +127,7 @@ pub struct Blocked {
 }
 
 impl Phone {
-    /// Asks how the device is doing. Once the six digits were typed, [`Phone::sas`] stops giving them.
+    /// Asks how the device is doing, and learns the rules for a new PIN as they are now. Once the six digits were typed, [`Phone::sas`] stops giving them.
     ///
     /// # Errors
     /// What the daemon refuses, or [`Error::Unreachable`].
@@ -137,7 +138,11 @@ impl Phone {
             .prove_fresh(server, method::DEVICE, &DeviceBody {})
             .await?;
         let reply = server.client().device(with_deadline(request)).await?;
-        let device = Device::try_from(reply.into_inner())?;
+        let reply = reply.into_inner();
+        if let Some(rules) = reply.pin_rules.as_ref().and_then(pin_policy) {
+            self.learn_pin_policy(rules)?;
+        }
+        let device = Device::try_from(reply)?;
         if device.state != DeviceState::AwaitingConfirmation && self.sas().is_some() {
             self.change(|record| {
                 record.sas = None;
@@ -189,6 +194,17 @@ impl TryFrom<v1::DeviceState> for DeviceState {
             }
         }
     }
+}
+
+/// `None` for lengths that no PIN has.
+fn pin_policy(wire: &v1::PinRules) -> Option<PinPolicy> {
+    Some(PinPolicy {
+        min_length: wire.min_length.try_into().ok()?,
+        max_length: wire.max_length.try_into().ok()?,
+        refuse_repeats: wire.refuse_repeats,
+        refuse_runs: wire.refuse_runs,
+        refuse_dates: wire.refuse_dates,
+    })
 }
 
 impl TryFrom<v1::DeviceResponse> for Device {

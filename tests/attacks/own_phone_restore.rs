@@ -122,3 +122,48 @@ async fn the_code_on_paper_withdraws_what_a_suspended_phone_handed_over_to() {
     let device = old.phone.device(&world.server).await.unwrap();
     assert!(device.replaced_at.is_none() && device.newcomers.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_restore_that_resumes_both_again_leaves_a_whole_quarantine_for_the_veto_too() {
+    let mut world = World::with(HANDED_OVER).await;
+    let (old, _) = enrolled(&mut world).await;
+    let thief = handed_over(&world, &old).await;
+    restored_without_journal(&mut world, [&old, &thief]).await;
+    // The thief's time goes by before the backup, the two resumptions come after it.
+    world.pass(3_601);
+    std::fs::remove_file(world.daemon.path("backup")).unwrap();
+    back_up(&world);
+    go_on(&world, &old).await;
+    go_on(&world, &thief).await;
+    put_back(&mut world, "backup");
+    restored(&world, &[]);
+    world.start_again().await;
+    swept().await;
+    assert_eq!(state(&world, &old).await, DeviceState::Active);
+    assert_eq!(state(&world, &thief).await, DeviceState::Quarantined);
+    world.pass(3_000);
+    let vetoed = old.phone.veto(&world.server, Some(thief.phone.device_id())).await;
+    assert_eq!(vetoed.unwrap(), DeviceState::Revoked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_closed_meanwhile_shortens_no_quarantine_that_begins_again() {
+    let mut world = World::with(HANDED_OVER).await;
+    let (old, _) = enrolled(&mut world).await;
+    let thief = handed_over(&world, &old).await;
+    restored_without_journal(&mut world, [&old, &thief]).await;
+    assert_eq!(world.daemon.stop(), 0);
+    let path = world.daemon.path("paraphed.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let open = "[channels.own_phone]\nquarantine_s = 3600\n";
+    assert!(text.contains(open));
+    std::fs::write(&path, text.replace(open, "")).unwrap();
+    world.start_again().await;
+    go_on(&world, &old).await;
+    go_on(&world, &thief).await;
+    world.pass(86_400);
+    swept().await;
+    assert_eq!(state(&world, &thief).await, DeviceState::Quarantined);
+    let vetoed = old.phone.veto(&world.server, Some(thief.phone.device_id())).await;
+    assert_eq!(vetoed.unwrap(), DeviceState::Revoked);
+}

@@ -228,6 +228,28 @@ async fn a_challenge_by_a_key_that_was_retired_at_once_is_shown_to_nobody() {
     assert_eq!(done.unwrap().state.to_string(), "approved");
 }
 
+/// A question that no phone shows is not found again: its holder would have to wait until it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_by_a_key_that_was_retired_at_once_is_asked_anew() {
+    let mut world = World::with(OPEN).await;
+    let person = world.enrol().await;
+    person.phone.suspend(&world.server).await.unwrap();
+    let first = person.phone.resume(&world.server).await.unwrap();
+    assert_eq!(person.phone.resume(&world.server).await.unwrap(), first);
+    for step_taken in ["next", "activate", "retire"] {
+        step(&world, &[step_taken, "--now"]).await;
+    }
+    person.phone.refresh_keys(&world.server).await.unwrap();
+    let again = person.phone.resume(&world.server).await.unwrap();
+    assert_ne!(again, first);
+    let shown = crate::hand::shown(&world, &person, &again.to_string()).await;
+    let approved = person
+        .phone
+        .approve(&world.server, &shown, None, PIN, &mut OsRng)
+        .await;
+    assert_eq!(approved.unwrap().state.to_string(), "approved");
+}
+
 /// The daemon would go on signing with a key whose private half is said to be gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_step_runs_ahead_of_a_daemon_that_serves() {

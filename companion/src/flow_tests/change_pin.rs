@@ -95,6 +95,19 @@ async fn the_rules_of_the_daemon_are_known_before_it_is_asked() {
 }
 
 #[tokio::test]
+async fn rules_that_were_relaxed_since_are_learnt_before_a_change_is_asked_for() {
+    let (dir, daemon, server, phone) = activated().await;
+    assert_eq!(phone.check_new_pin("140789").unwrap_err().code(), "pin.date");
+    daemon.world().pin_policy.refuse_dates = false;
+    phone.device(&server).await.unwrap();
+    phone.check_new_pin("140789").unwrap();
+    reopened(&dir).check_new_pin("140789").unwrap();
+    daemon.world().pin_policy.min_length = 8;
+    phone.device(&server).await.unwrap();
+    assert_eq!(phone.check_new_pin("140789").unwrap_err().code(), "pin.too_short");
+}
+
+#[tokio::test]
 async fn lost_replies_before_the_last_step_cost_one_attempt_and_the_same_call_goes_on() {
     let (_dir, daemon, server, phone) = activated().await;
     let mut change = phone.change_pin(&server).await.unwrap();

@@ -134,7 +134,7 @@ pub fn resumed(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<()> 
     phone.resume()?;
     s.save_device(phone, &Cause::pin())?;
     s.audit(&phone.id.to_string(), "resume_device", phone.id, "pin")?;
-    replacement::begin_quarantine_again(s, phone)
+    replacement::begin_quarantine_again(s, phone, &Cause::pin())
 }
 
 /// `Companion.Revoke`: the phone's holder gives it up for good.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use paraphe_proto::encoding::base64url;
 use paraphe_proto::ids::{DeviceId, SubjectId};
-use paraphe_proto::statements::Enrolled;
+use paraphe_proto::jws;
+use paraphe_proto::statements::{self, Enrolled};
 
 use super::raise::{Raise, Vouched, raise};
 use super::{Scope, pairwise};
@@ -72,7 +73,7 @@ pub fn raise_own(s: &mut Scope<'_, '_>, own: Own<'_>) -> Result<Challenge> {
 }
 
 /// The same question, where it waits on that phone already. Asking again raises no other: it would say the same, be charged alike, and
-/// take a share of the phone's.
+/// take a share of the phone's. One by a key that is retired is shown by no phone, and is as if it were not there.
 ///
 /// # Errors
 /// Those of the store.
@@ -82,7 +83,11 @@ pub fn waiting(
     is_same: impl Fn(&Purpose) -> bool,
 ) -> Result<Option<Challenge>> {
     let pending = store::challenge::pending_of_device(&mut s.rows, phone)?;
-    let now = s.now;
+    let (now, keys) = (s.now, s.facts.keys.ring());
+    let is_shown = |pending: &Challenge| {
+        let kid = jws::unverified_kid::<statements::Challenge>(&pending.statement);
+        kid.is_ok_and(|kid| keys.is_active_challenge(&kid))
+    };
     let mut same = pending.into_iter().map(|pending| pending.record);
-    Ok(same.find(|pending| pending.is_open(now) && is_same(&pending.purpose)))
+    Ok(same.find(|pending| pending.is_open(now) && is_same(&pending.purpose) && is_shown(pending)))
 }

@@ -27,6 +27,9 @@ use crate::store::challenge::{DAY_S, TEN_MINUTES_S};
 use crate::store::record::Stored;
 use crate::store::{activation, device, subject};
 
+/// Quarantine of a new phone where handing over has been closed since.
+const CLOSED_QUARANTINE_S: i64 = 3 * DAY_S;
+
 /// What `Replace` led to.
 pub struct Handed {
     /// The secret, shown once.
@@ -160,19 +163,19 @@ pub fn waits_on(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<bool> {
 ///
 /// # Errors
 /// Those of the store.
-pub fn begin_quarantine_again(s: &mut Scope<'_, '_>, old: &Device) -> Result<()> {
+pub fn begin_quarantine_again(s: &mut Scope<'_, '_>, old: &Device, by: &Cause) -> Result<()> {
     let new = replacement_of(s, old)?;
     let Some(mut new) = new.filter(|new| new.vouched_by == Some(old.id)) else {
         return Ok(());
     };
     new.begin_quarantine_again(s.now, quarantine_s(s));
-    s.save_device(&mut new, &Cause::pin())?;
+    s.save_device(&mut new, by)?;
     s.audit(&old.id.to_string(), "extend_quarantine", new.id, "resume_device")
 }
 
 fn quarantine_s(s: &Scope<'_, '_>) -> i64 {
     let profile = s.facts.config.channels.profile(ChannelName::OwnPhone);
-    profile.map_or(0, |profile| i64::from(profile.quarantine_s))
+    profile.map_or(CLOSED_QUARANTINE_S, |profile| i64::from(profile.quarantine_s))
 }
 
 /// A phone that stops takes with it what rests on its word alone: the new phone in its quarantine, and what it handed out. Whoever

@@ -6,9 +6,9 @@
 
 use paraphe_proto::ids::{CaseId, DeviceId, OperatorId, SubjectId};
 
-use super::{Scope, activation, challenge};
+use super::{Scope, activation, challenge, replacement};
 use crate::domain::case::State as CaseState;
-use crate::domain::device::Cause;
+use crate::domain::device::{Cause, State};
 use crate::domain::ended::{DeviceEnd, Ended, Event};
 use crate::domain::fault::{Fault, Result};
 use crate::domain::operator::Credential;
@@ -133,9 +133,15 @@ fn end_device(s: &mut Scope<'_, '_>, id: DeviceId, end: Option<DeviceEnd>, pin_e
     let Some(mut phone) = device::load(&mut s.rows, id)? else {
         return Ok(false);
     };
+    let was_suspended = matches!(phone.state, State::Suspended { .. });
     let changed = phone.end_again(end, pin_epoch, now);
     if changed {
-        s.save_device(&mut phone, &Cause::daemon("restore"))?;
+        let by = Cause::daemon("restore");
+        s.save_device(&mut phone, &by)?;
+        if was_suspended && phone.require_active().is_ok() {
+            // The veto has a whole quarantine again, as it had when the phone was resumed.
+            replacement::begin_quarantine_again(s, &phone, &by)?;
+        }
     }
     Ok(changed)
 }

@@ -1,5 +1,6 @@
 //! Domain → wire.
 
+use paraphe_proto::pin::PinPolicy;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::{statements, v1};
 
@@ -12,6 +13,17 @@ use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::device::State as DeviceState;
 use crate::domain::operator::{Credential, Operator};
 use crate::domain::relying_party::RelyingParty;
+
+/// The rules for a new PIN.
+pub fn pin_rules(policy: &PinPolicy) -> v1::PinRules {
+    v1::PinRules {
+        min_length: policy.min_length.into(),
+        max_length: policy.max_length.into(),
+        refuse_repeats: policy.refuse_repeats,
+        refuse_runs: policy.refuse_runs,
+        refuse_dates: policy.refuse_dates,
+    }
+}
 
 /// State of a challenge.
 pub fn state(state: &State) -> v1::State {

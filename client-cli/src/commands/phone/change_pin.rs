@@ -24,8 +24,10 @@ pub struct ChangePinArgs {
     new_pin_file: Option<PathBuf>,
 }
 
-/// Asks for the new PIN, and only then the daemon, which counts what it is asked; shows that, asks for the old PIN, changes.
+/// Asks for the new PIN, and only then for the change, which the daemon counts; shows that, asks for the old PIN, changes.
 pub(super) async fn change_pin(context: &Context, ready: &Ready, args: ChangePinArgs) -> Result<()> {
+    // The rules for a new PIN may be others than when this phone was activated.
+    ready.phone.device(&ready.server).await?;
     let from_file = args.pin_file.as_deref().map(|_| old_pin(&args, "")).transpose()?;
     let new = new_pin(ready, &args)?;
     if let Some(old) = &from_file {

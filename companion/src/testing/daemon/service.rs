@@ -120,11 +120,19 @@ impl Companion for Daemon {
         let mut world = self.world();
         let DeviceBody {} = world.open("Device", request, |_| None)?;
         let state = world.device_state.into();
+        let policy = world.pin_policy;
         world.reply(
             "Device",
             DeviceResponse {
                 state,
                 attempts_left: 5,
+                pin_rules: Some(PinRules {
+                    min_length: policy.min_length.into(),
+                    max_length: policy.max_length.into(),
+                    refuse_repeats: policy.refuse_repeats,
+                    refuse_runs: policy.refuse_runs,
+                    refuse_dates: policy.refuse_dates,
+                }),
                 ..Default::default()
             },
         )

@@ -46,6 +46,7 @@ impl CompanionService {
             added_at: view.added_at.map_or(0, Timestamp::as_secs),
             attestation: view.attestation.map(encode::attestation),
             newcomers: view.newcomers.iter().map(newcomer).collect(),
+            pin_rules: Some(encode::pin_rules(&self.0.daemon.facts.pin_policy())),
         }))
     }
 
