@@ -74,7 +74,7 @@ pub enum CommandError {
     /// A restore without the security journal that was not asked for.
     #[error(
         "{0}. Without it nobody knows what was revoked since the backup: if it cannot be had, `--without-journal` suspends every phone, \
-         disables every service account, and everybody enrols anew"
+         disables every service account, and who cannot resume their phone with its PIN enrols anew"
     )]
     NoJournal(JournalError),
     /// `--without-journal` where the journal is good.

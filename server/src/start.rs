@@ -88,7 +88,7 @@ fn banners(config: &Config) {
     }
     if config.profile.demonstration {
         tracing::warn!(
-            "DEMONSTRATION PROFILE: short lifetimes, no quarantine, specimen documents accepted; not for real people"
+            "DEMONSTRATION PROFILE: short lifetimes, quarantines of no length and specimen documents are accepted; not for real people"
         );
     }
     let most = config.attestation.unattested_acr.as_str();

@@ -253,6 +253,29 @@ async fn a_declared_restore_revives_nothing_and_leaves_every_phone_one_attempt()
     assert_eq!(state(&world, &dora).await, "locked");
 }
 
+/// Who restores compares two times, and that of the journal is of its last line, not of its last full hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_is_newer_than_the_backup_says_so() {
+    let mut world = World::with(OPEN).await;
+    let person = world.enrol().await;
+    world.pass(600);
+    back_up(&world);
+    world.pass(1_200);
+    let ended_at = world.now();
+    person.phone.suspend(&world.server).await.unwrap();
+    put_back(&mut world, "backup");
+    let said = said(&restore(&world, &[]));
+    let journal = said.lines().find(|line| line.starts_with("security journal"));
+    let journal = journal.unwrap_or_else(|| panic!("{said}"));
+    assert!(journal.ends_with("entries since the backup: 1"), "{said}");
+    let minute = |at: i64| {
+        let at = time::OffsetDateTime::from_unix_timestamp(at).unwrap();
+        format!("{:02}:{:02}", at.hour(), at.minute())
+    };
+    let soon = [minute(ended_at), minute(ended_at + 60)];
+    assert!(soon.iter().any(|at| journal.contains(at)), "{journal}: {soon:?}");
+}
+
 async fn begin(world: &World, invitation: Invitation) -> String {
     let folder = world.daemon.path("phone-late");
     let keys = SoftwareKeyStore::open(folder.join("keys"), "test/1").unwrap();

@@ -13,6 +13,7 @@ use crate::domain::attempts::Limits;
 use crate::domain::attestation::Rules;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::device::{Device, ProvenPhone, Seen};
+use crate::domain::ended::Event;
 use crate::domain::fault::{self, Fault, Result};
 use crate::hooks::{self, Point};
 use crate::keys::{IssuerKeys, ProofingKeys};
@@ -163,11 +164,16 @@ impl Daemon {
         let done = self
             .db
             .write(name, move |tx| {
+                let noted = tx.noted();
                 let done = verb(&mut Scope {
                     rows: Rows::new(tx, &facts.sealer),
                     facts: &facts,
                     now,
                 });
+                if tx.noted() > noted {
+                    // Whoever compares the journal with a backup sees when its last line was written.
+                    tx.note(Event::At(now));
+                }
                 hooks::pass(name, Point::Computed);
                 done
             })

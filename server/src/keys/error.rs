@@ -11,7 +11,9 @@ use super::pkcs11::TokenError;
 #[derive(Debug, Error)]
 pub enum KeysError {
     /// Not there.
-    #[error("{0} is not there: check the path, or initialise this daemon first with `paraphed init`")]
+    #[error(
+        "{0} is not there: check the path. The files of a daemon are written once, by `paraphed init`, and later come from your copy"
+    )]
     Missing(PathBuf),
     /// Cannot be read or written.
     #[error("{path} cannot be read or written ({source}): check the path and its permissions")]
@@ -25,7 +27,7 @@ pub enum KeysError {
     #[error("{0} exists already: nothing is overwritten; remove it yourself if you are sure")]
     Exists(PathBuf),
     /// Not what it should be.
-    #[error("{path} is not what it should be ({detail}): restore it from your copy")]
+    #[error("{path} is not what it should be ({detail}): name the right file, or restore it from your copy")]
     Malformed {
         /// The file.
         path: PathBuf,

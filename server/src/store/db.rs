@@ -81,6 +81,13 @@ impl<'c> Tx<'c> {
         }
     }
 
+    /// How much has been said to it since the last commit, by this transaction and those of its group before it.
+    pub fn noted(&self) -> usize {
+        match self.driver {
+            Driver::Sqlite(sqlite) => sqlite.events(),
+        }
+    }
+
     /// Executes one statement without a result and returns the number of rows it changed: the guard of a guarded UPDATE.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ pub(super) fn announce(
             let since = opened.known.place.as_ref().map_or(0, |place| place.number);
             writeln!(
                 out,
-                "security journal  {}, written last at {}, {} entries since the backup\n",
+                "security journal  {}, written last at {}, entries since the backup: {}\n",
                 store.security_journal.display(),
                 utc(contents.last_at),
                 contents.groups().saturating_sub(since)
@@ -98,7 +98,7 @@ pub(super) fn announce(
             out,
             "security journal  none that belongs to this backup\n\n\
              EVERY PHONE IS SUSPENDED and every service account disabled; unused activations, pending challenges and sessions end.\n\
-             Everybody needs a new identity check. A new journal begins, and one new administrator."
+             Who cannot resume their phone with its PIN needs a new identity check. A new journal begins, and one new administrator."
         )?,
     }
     Ok(())
