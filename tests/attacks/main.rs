@@ -67,6 +67,8 @@ mod secure_chip;
 mod several;
 mod signature;
 mod specimen;
+mod staff_administrators;
+mod staff_login;
 mod staff_phone;
 mod statements;
 mod step_up;

@@ -503,36 +503,65 @@ pub async fn sign_in(
     name: &str,
     at: i64,
 ) -> String {
-    let mut session = v1::session_client::SessionClient::new(channel.clone());
-    let with_proof =
-        |method: &str| dpop::sign(terminal, method, ISSUER, None, Timestamp::from_secs(at), &jti()).unwrap();
-    let mut begin = Request::new(v1::BeginSessionRequest {
-        operator: name.to_owned(),
-    });
-    begin
-        .metadata_mut()
-        .insert("dpop", with_proof("/paraphe.v1.Session/Begin").parse().unwrap());
-    let begun = session.begin(begin).await.unwrap().into_inner();
-    let shown = phone
-        .fetch(server)
-        .await
-        .unwrap()
-        .pop()
-        .unwrap()
-        .challenge
-        .unwrap();
+    let id = begin_login((channel, server), phone, terminal, name, at).await;
+    let done = complete_login(channel, terminal, &id, at).await;
+    done.unwrap().token
+}
+
+/// A login that the operator's phone has approved, and that nobody has redeemed.
+pub async fn begin_login(
+    (channel, server): (&Channel, &Server),
+    phone: &Phone,
+    terminal: &SoftwareKey,
+    name: &str,
+    at: i64,
+) -> String {
+    let begun = ask_login(channel, terminal, name, at).await.unwrap();
+    let mut pending = phone.fetch(server).await.unwrap();
+    let shown = pending.pop().unwrap().challenge.unwrap();
+    let code = Some(begun.match_code.as_str());
     phone
-        .approve(server, &shown, Some(&begun.match_code), PIN, &mut OsRng)
+        .approve(server, &shown, code, PIN, &mut OsRng)
         .await
         .unwrap();
-    let mut complete = Request::new(v1::CompleteSessionRequest {
-        challenge_id: begun.challenge_id,
-    });
-    complete.metadata_mut().insert(
-        "dpop",
-        with_proof("/paraphe.v1.Session/Complete").parse().unwrap(),
-    );
-    session.complete(complete).await.unwrap().into_inner().token
+    begun.challenge_id
+}
+
+/// The login's challenge, on whichever phone the operator has.
+pub async fn ask_login(
+    channel: &Channel,
+    terminal: &SoftwareKey,
+    name: &str,
+    at: i64,
+) -> Result<v1::BeginSessionResponse, tonic::Status> {
+    let begin = v1::BeginSessionRequest {
+        operator: name.to_owned(),
+    };
+    let request = at_terminal(terminal, "/paraphe.v1.Session/Begin", at, begin);
+    let mut session = v1::session_client::SessionClient::new(channel.clone());
+    Ok(session.begin(request).await?.into_inner())
+}
+
+pub async fn complete_login(
+    channel: &Channel,
+    terminal: &SoftwareKey,
+    id: &str,
+    at: i64,
+) -> Result<v1::CompleteSessionResponse, tonic::Status> {
+    let complete = v1::CompleteSessionRequest {
+        challenge_id: id.to_owned(),
+    };
+    let request = at_terminal(terminal, "/paraphe.v1.Session/Complete", at, complete);
+    let mut session = v1::session_client::SessionClient::new(channel.clone());
+    Ok(session.complete(request).await?.into_inner())
+}
+
+/// A request of a terminal on which nobody has signed in yet.
+fn at_terminal<T>(terminal: &SoftwareKey, method: &str, at: i64, message: T) -> Request<T> {
+    let proof = dpop::sign(terminal, method, ISSUER, None, Timestamp::from_secs(at), &jti()).unwrap();
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("dpop", proof.parse().unwrap());
+    request
 }
 
 pub fn now() -> i64 {

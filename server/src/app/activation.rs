@@ -11,6 +11,7 @@ use crate::domain::activation::{Activation, Signature, State};
 use crate::domain::challenge::Challenge;
 use crate::domain::device::{Cause, Device, KeyStorage, State as DeviceState, Who};
 use crate::domain::fault::{self, Fault, Result};
+use crate::domain::operator::Operator;
 use crate::domain::secret::{Bytes, Secret};
 use crate::store::record::Stored;
 use crate::store::{activation, case, challenge, device, operator};
@@ -77,6 +78,7 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         None => State::Issued,
     };
     let suspension = issue.case_id.map(|_| life::draw_code(s, &id));
+    let issuer = issuer(s, issue.issued_by)?;
     s.rows.insert(&Activation {
         id,
         subject_id: issue.subject_id,
@@ -84,6 +86,7 @@ pub fn issue(s: &mut Scope<'_, '_>, secret: ActivationSecret, issue: Issue<'_>) 
         channel: issue.channel.as_str().to_owned(),
         acr: Some(acr),
         issued_by: issue.issued_by.to_owned(),
+        issuer_phones: issuer.map_or(0, |issuer| issuer.phones_replaced),
         expires_at,
         mac_key: Secret::new(*secret.mac_key()),
         wrong_digits: 0,
@@ -141,18 +144,29 @@ pub fn end(s: &mut Scope<'_, '_>, mut found: Stored<Activation>, actor: &str, by
     s.audit(actor, "revoke_activation", found.id, "ok")
 }
 
-/// An operator who was disabled enrols nobody any more, also by what they handed out before; nor does a phone that is not active.
+/// An operator who was disabled enrols nobody any more, also by what they handed out before; nor does one whose phone was replaced since,
+/// nor a phone that is not active.
 fn require_issuer_trusted(s: &mut Scope<'_, '_>, found: &Activation) -> Result<()> {
     if let Some(phone) = found.vouched_by {
         return replacement::voucher(s, phone).map(drop);
     }
-    let Ok(id) = found.issued_by.parse() else {
-        return Ok(());
-    };
-    match operator::load(&mut s.rows, id)? {
-        Some(issuer) if issuer.disabled => fault::ACTIVATION_REVOKED.broken(),
-        _ => Ok(()),
+    match is_issuer_trusted(s, found)? {
+        true => Ok(()),
+        false => fault::ACTIVATION_REVOKED.broken(),
     }
+}
+
+fn is_issuer_trusted(s: &mut Scope<'_, '_>, found: &Activation) -> Result<bool> {
+    let issuer = issuer(s, &found.issued_by)?;
+    Ok(issuer.is_none_or(|issuer| !issuer.disabled && issuer.phones_replaced == found.issuer_phones))
+}
+
+/// The operator behind an actor; `None` where a phone or the daemon itself acts.
+fn issuer(s: &mut Scope<'_, '_>, actor: &str) -> Result<Option<Operator>> {
+    let Ok(id) = actor.parse() else {
+        return Ok(None);
+    };
+    Ok(operator::load(&mut s.rows, id)?.map(|found| found.record))
 }
 
 fn profile_of<'a>(s: &Scope<'a, '_>, channel: ChannelName) -> Result<&'a ChannelProfile> {
@@ -237,6 +251,7 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
         return fault::ACTIVATION_STATE.broken();
     };
     let right = Sas::parse(sas).is_ok_and(|right| right.ct_eq(digits));
+    require_issuer_trusted(s, &found)?;
     let phone = device::load(&mut s.rows, *device_id)?;
     let mut phone = phone.ok_or_else(|| Fault::internal("an activation without its device"))?;
     let mut ended = Vec::new();
@@ -285,6 +300,8 @@ fn view_of(s: &mut Scope<'_, '_>, found: &Activation, refused: Option<Fault>) ->
     };
     let state = if found.is_overdue(s.now) {
         "expired"
+    } else if found.is_open() && !is_issuer_trusted(s, found)? {
+        State::Revoked.as_str()
     } else if is_unsigned(s, found)? {
         "unsigned"
     } else {

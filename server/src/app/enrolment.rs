@@ -12,7 +12,7 @@ use paraphe_proto::statements::{self, Approval, Enrolled, Enrolment};
 use super::own::{Own, raise_own};
 use super::quota::{Quota, require_quota};
 use super::request::supersede;
-use super::{Scope, activation as activations, case, operator as operators};
+use super::{Scope, activation as activations, case, operator as operators, session};
 use crate::domain::activation::{Signature, State};
 use crate::domain::case::{Case, Evidence};
 use crate::domain::challenge::{Challenge, Purpose};
@@ -289,15 +289,14 @@ pub fn sign(s: &mut Scope<'_, '_>, id: ActivationId, statement: &Verified<Enrolm
     s.audit(&clerk, "sign_enrolment", id, "ok")
 }
 
-/// The operator did not ask for this: somebody acts in their name. Their sessions end, and so does what was to be signed.
+/// The operator did not ask for this: somebody acts in their name. Their sessions and approved logins end, and so does what was to be
+/// signed.
 ///
 /// # Errors
 /// Those of the store.
 pub fn disown(s: &mut Scope<'_, '_>, operator_id: OperatorId, asked: Option<ActivationId>) -> Result<()> {
     let actor = operator_id.to_string();
-    for session in operator::sessions_of(&mut s.rows, operator_id)? {
-        s.rows.delete(session)?;
-    }
+    session::end_all(s, operator_id)?;
     s.audit(&actor, "end_sessions", operator_id, "not_me")?;
     if let Some(id) = asked
         && let Some(found) = activation::load(&mut s.rows, id)?

@@ -3,6 +3,7 @@
 //! Called by `rpc`, which reads `now` once, decodes into a command, and wakes the watchers after the commit.
 
 pub mod activation;
+pub mod administrator;
 pub mod answer;
 pub mod archive;
 pub mod bootstrap;

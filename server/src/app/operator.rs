@@ -7,13 +7,13 @@ use paraphe_proto::time::Timestamp;
 
 use super::activation::{self, Issue, Issued};
 use super::request::phone_for;
-use super::{Scope, life};
+use super::{Scope, administrator, life, session};
 use crate::config::ChannelName;
 use crate::domain::challenge::Challenge;
 use crate::domain::device::{Cause, Device, Who};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::level::Acr;
-use crate::domain::operator::{Credential, Operator, OperatorRole, Terminal};
+use crate::domain::operator::{Acting, Credential, Operator, OperatorRole, Terminal};
 use crate::domain::secret::Bytes;
 use crate::domain::subject::Subject;
 use crate::store::record::Stored;
@@ -43,6 +43,21 @@ pub fn create(
     let operator = insert(s, actor, name, roles, Credential::Phone { subject_id })?;
     let issued = hand_out(s, actor, subject_id, channel)?;
     Ok((operator, issued))
+}
+
+/// `CreateOperator`: [`create`], by an administrator who has signed in. A program makes nobody who could sign in.
+///
+/// # Errors
+/// `caller.program`, `operator.exists`, `field.invalid`.
+pub fn create_by(
+    s: &mut Scope<'_, '_>,
+    by: &Acting,
+    name: &str,
+    roles: &[OperatorRole],
+) -> Result<(Operator, Issued)> {
+    require_new(s, name, roles)?;
+    by.require_person()?;
+    create(s, &by.id(), name, roles, ChannelName::Operator)
 }
 
 /// The activation of an operator's phone.
@@ -76,25 +91,18 @@ pub struct Rephoned {
     pub ended: Vec<Challenge>,
 }
 
-/// `ReplaceOperatorPhone`: the operator's phones and sessions end at once, since the phone may be in other hands, and a new one may be
-/// activated under the same name.
+/// `ReplaceOperatorPhone`: the operator's phones and sessions end at once, and what they handed out and nobody has used, since the phone may
+/// be in other hands; a new one may be activated under the same name.
 ///
 /// # Errors
-/// `operator.own`, `operator.not_found`, `operator.disabled`, `operator.no_person`.
-pub fn replace_phone(s: &mut Scope<'_, '_>, by: &Operator, id: OperatorId, why: &str) -> Result<Rephoned> {
-    if by.id == id {
-        return fault::OPERATOR_OWN.broken();
-    }
-    let found = operator::load(&mut s.rows, id)?;
-    let found = found.ok_or_else(|| fault::OPERATOR_NOT_FOUND.fault().on("operator_id"))?;
-    let Credential::Phone { subject_id } = found.credential else {
-        return fault::OPERATOR_NO_PERSON.broken();
-    };
-    if found.disabled {
-        return fault::OPERATOR_DISABLED.broken();
-    }
-    let (actor, cause) = (by.id.to_string(), Cause::new(Who::Administrator, why));
-    end_sessions(s, id)?;
+/// `caller.program`, `operator.own`, `operator.not_found`, `operator.disabled`, `operator.no_person`, `operator.last_administrator`.
+pub fn replace_phone(s: &mut Scope<'_, '_>, by: &Acting, id: OperatorId, why: &str) -> Result<Rephoned> {
+    by.require_person()?;
+    let (mut found, subject_id) = rephonable(s, by, id).map_err(|fault| fault.on("operator_id"))?;
+    let (actor, cause) = (by.id(), Cause::new(Who::Administrator, why));
+    session::end_all(s, id)?;
+    found.phones_replaced = found.phones_replaced.saturating_add(1);
+    s.rows.update(&mut found)?;
     let mut ended = Vec::new();
     for mut phone in device::alive_of_subject(&mut s.rows, subject_id)? {
         phone.revoke(s.now);
@@ -109,11 +117,23 @@ pub fn replace_phone(s: &mut Scope<'_, '_>, by: &Operator, id: OperatorId, why: 
     })
 }
 
-fn end_sessions(s: &mut Scope<'_, '_>, id: OperatorId) -> Result<()> {
-    for session in operator::sessions_of(&mut s.rows, id)? {
-        s.rows.delete(session)?;
+/// The operator who may be given another phone, and whose it is.
+fn rephonable(s: &mut Scope<'_, '_>, by: &Acting, id: OperatorId) -> Result<(Stored<Operator>, SubjectId)> {
+    if by.operator.id == id {
+        return fault::OPERATOR_OWN.broken();
     }
-    Ok(())
+    let found = operator::load(&mut s.rows, id)?;
+    let found = found.ok_or_else(|| fault::OPERATOR_NOT_FOUND.fault())?;
+    let Credential::Phone { subject_id } = found.credential else {
+        return fault::OPERATOR_NO_PERSON.broken();
+    };
+    if found.disabled {
+        return fault::OPERATOR_DISABLED.broken();
+    }
+    if administrator::may_sign_in(s, &found)? {
+        administrator::require_another(s, id)?;
+    }
+    Ok((found, subject_id))
 }
 
 /// Creates an account for a program.
@@ -152,6 +172,7 @@ fn insert(
         roles: roles.to_vec(),
         credential,
         disabled: false,
+        phones_replaced: 0,
         created_at: s.now,
     };
     s.rows.insert(&operator)?;
@@ -210,14 +231,10 @@ pub fn list(s: &mut Scope<'_, '_>) -> Result<Vec<Operator>> {
 pub fn disable(s: &mut Scope<'_, '_>, actor: &str, id: OperatorId) -> Result<Operator> {
     let found = operator::load(&mut s.rows, id)?;
     let mut found = found.ok_or_else(|| fault::OPERATOR_NOT_FOUND.fault().on("operator_id"))?;
-    let administers =
-        |operator: &Operator| !operator.disabled && operator.roles.contains(&OperatorRole::Administrator);
-    if administers(&found) && list(s)?.iter().filter(|other| administers(other)).count() == 1 {
-        return fault::OPERATOR_LAST.broken();
-    }
+    administrator::require_dispensable(s, &found).map_err(|fault| fault.on("operator_id"))?;
     found.disabled = true;
     s.rows.update(&mut found)?;
-    end_sessions(s, id)?;
+    session::end_all(s, id)?;
     s.audit(actor, "disable_operator", id, "ok")?;
     Ok(found.record)
 }

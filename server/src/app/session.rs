@@ -1,8 +1,11 @@
 //! Operator sessions: a login is a challenge on the operator's own phone, the token is bound to the terminal's key
 //! (protocol.md section 1).
+//!
+//! Invariants: what an operator does is stored only while they are enabled and the session that let them in is there; a login becomes a
+//! session only while the phone that approved it is active.
 
 use paraphe_proto::encoding::{base64url, hex};
-use paraphe_proto::ids::{ChallengeId, OperatorId};
+use paraphe_proto::ids::{ChallengeId, DeviceId, OperatorId};
 
 use super::Scope;
 use super::operator::phone_of;
@@ -11,12 +14,14 @@ use super::quota::require_share;
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::fault::{self, Result};
 use crate::domain::level::Acr;
-use crate::domain::operator::{Operator, Session};
+use crate::domain::operator::{Acting, Credential, Operator, Session};
 use crate::domain::relying_party::DAEMON;
-use crate::store::{challenge, operator};
+use crate::store::{challenge, device, operator};
 
 /// Action of the built-in catalogue.
 const ACTION: &str = "paraphe.login";
+/// For how long an approved login may be redeemed, seconds.
+const REDEEM_S: i64 = 120;
 
 /// Raises the login challenge. `terminal` is the thumbprint of the key that signed the DPoP proof.
 ///
@@ -73,7 +78,7 @@ pub enum Completed {
 /// Gives the session token once the challenge is approved, to the same terminal, once.
 ///
 /// # Errors
-/// `challenge.not_found`; `caller.unauthenticated` once redeemed or when the operator was disabled meanwhile.
+/// `challenge.not_found`; `caller.unauthenticated` once redeemed, and when the operator was disabled or the phone stopped meanwhile.
 pub fn complete(s: &mut Scope<'_, '_>, id: ChallengeId, terminal: &str) -> Result<Completed> {
     let found = challenge::load(&mut s.rows, id)?;
     let Some(mut found) = found else {
@@ -91,7 +96,8 @@ pub fn complete(s: &mut Scope<'_, '_>, id: ChallengeId, terminal: &str) -> Resul
         return Ok(Completed::Waiting(found.record));
     };
     let operator = operator::load(&mut s.rows, operator_id)?.filter(|operator| !operator.disabled);
-    let Some(operator) = operator.filter(|_| !redeemed && s.now.since_s(at) <= 120) else {
+    let in_time = !redeemed && s.now.since_s(at) <= REDEEM_S && is_active(s, found.device_id)?;
+    let Some(operator) = operator.filter(|_| in_time) else {
         return fault::UNAUTHENTICATED.broken();
     };
     found.purpose = Purpose::Login {
@@ -131,6 +137,52 @@ pub fn authenticate(s: &mut Scope<'_, '_>, token: &str, terminal: &str) -> Resul
         return fault::UNAUTHENTICATED.broken();
     };
     Ok((operator.record, session.record))
+}
+
+fn is_active(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<bool> {
+    let Some(mut phone) = device::load(&mut s.rows, id)? else {
+        return Ok(false);
+    };
+    phone.settle(s.now, &s.facts.attempt_limits());
+    Ok(phone.require_active().is_ok())
+}
+
+/// Another call may have ended the caller's session, or disabled them, since they were let in.
+///
+/// # Errors
+/// `caller.unauthenticated`.
+pub fn require_still(s: &mut Scope<'_, '_>, by: &Acting) -> Result<()> {
+    let enabled = operator::load(&mut s.rows, by.operator.id)?.is_some_and(|known| !known.disabled);
+    let signed_in = match &by.session {
+        Some(session) => operator::session(&mut s.rows, &session.id)?.is_some(),
+        None => true,
+    };
+    match enabled && signed_in {
+        true => Ok(()),
+        false => fault::UNAUTHENTICATED.broken(),
+    }
+}
+
+/// Ends all sessions of an operator; a login that was approved and not redeemed becomes none.
+///
+/// # Errors
+/// Those of the store.
+pub fn end_all(s: &mut Scope<'_, '_>, id: OperatorId) -> Result<()> {
+    for session in operator::sessions_of(&mut s.rows, id)? {
+        s.rows.delete(session)?;
+    }
+    let found = operator::load(&mut s.rows, id)?.map(|found| found.record.credential);
+    let Some(Credential::Phone { subject_id }) = found else {
+        return Ok(());
+    };
+    let since = s.now.plus_s(-(challenge::TEN_MINUTES_S + REDEEM_S));
+    for mut approved in challenge::approved_since(&mut s.rows, subject_id, DAEMON, since)? {
+        if let Purpose::Login { redeemed, .. } = &mut approved.purpose {
+            *redeemed = true;
+            s.rows.update(&mut approved)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends a session.

@@ -10,12 +10,11 @@ use paraphe_proto::time::Timestamp;
 
 use self::report::{Administrator, Report};
 use super::{CommandError, confirm};
-use crate::app::{Facts, Scope, operator, restore as steps};
+use crate::app::{Facts, Scope, administrator, restore as steps};
 use crate::clock::Clock;
-use crate::config::{ChannelName, Config};
+use crate::config::Config;
 use crate::domain::ended::Event;
 use crate::domain::fault::Result as Outcome;
-use crate::domain::operator::OperatorRole;
 use crate::open::{self, Opened, StartError};
 use crate::store::db::{Db, DbError};
 use crate::store::journal::{self, Contents, Journal, JournalError, Position, Standing};
@@ -26,7 +25,8 @@ mod report;
 pub(super) const LONG_ABOUT: &str = "Make a database that was put back from a backup fit to be served from.
 
 A new restore epoch begins. What was revoked, locked, disabled or blocked since the backup is ended again, from the security journal. Every \
-phone is left one PIN attempt, which the right PIN turns into all of them; one whose last attempt was made since the backup is locked. Activations that were not used, pending challenges and sessions end.
+phone is left one PIN attempt, which the right PIN turns into all of them; one whose last attempt was made since the backup is locked. Activations that were not used, pending challenges and sessions end. \
+Where no administrator is left with an active phone, one new administrator is issued.
 
 Run it with the daemon stopped. If it breaks off, run it again. Where nothing shows that the database was put back, it is refused: see --rolled-back.";
 
@@ -165,7 +165,12 @@ impl Run {
         self.step("restore_begin", move |s| steps::begin(s, epoch))?;
         report.ended_again = self.replay(path, &key()?)?;
         self.repair(&mut report)?;
-        self.step("restore_end", move |s| steps::end(s, &place, epoch, "ok"))?;
+        let issued = self.step("restore_end", move |s| {
+            let issued = administrator::issue_if_none(s, "paraphed", epoch)?;
+            steps::end(s, &place, epoch, "ok")?;
+            Ok(issued)
+        })?;
+        report.administrator = issued.map(Administrator::of);
         Ok(report)
     }
 
@@ -179,13 +184,11 @@ impl Run {
         report.services_disabled = self.step("restore_services", steps::disable_services)?;
         self.repair(&mut report)?;
         let issued = self.step("restore_end", move |s| {
-            let roles = [OperatorRole::Administrator, OperatorRole::Auditor];
-            let name = format!("restore-{epoch}");
-            let created = operator::create(s, "paraphed", &name, &roles, ChannelName::Init)?;
+            let issued = administrator::issue_if_none(s, "paraphed", epoch)?;
             steps::end(s, &place, epoch, "without_journal")?;
-            Ok(created)
+            Ok(issued)
         })?;
-        report.administrator = Some(Administrator::of(issued));
+        report.administrator = issued.map(Administrator::of);
         Ok(report)
     }
 

@@ -124,6 +124,9 @@ pub struct Activation {
     pub acr: Option<Acr>,
     /// Actor that issued it.
     pub issued_by: String,
+    /// How often that operator had been given another phone by then; 0 where no operator issued it.
+    #[serde(default)]
+    pub issuer_phones: u32,
     /// When it ends.
     pub expires_at: Timestamp,
     /// Proves the secret.
@@ -164,14 +167,15 @@ impl Activation {
 
     /// Whether time alone has ended it.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
-        now >= self.expires_at
-            && matches!(
-                self.state,
-                State::AwaitingSignature
-                    | State::Issued
-                    | State::Begun { .. }
-                    | State::AwaitingConfirmation { .. }
-            )
+        now >= self.expires_at && self.is_open()
+    }
+
+    /// Whether it has not ended and was not used to its end.
+    pub fn is_open(&self) -> bool {
+        !matches!(
+            self.state,
+            State::Confirmed { .. } | State::Revoked | State::Expired
+        )
     }
 
     /// The device it made, if any.

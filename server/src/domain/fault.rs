@@ -50,6 +50,7 @@ macro_rules! rules {
 rules! {
     UNAUTHENTICATED = "caller.unauthenticated", Unauthenticated, "The caller could not be authenticated: check the key, the token's audience and its expiry.";
     FORBIDDEN = "caller.forbidden", Forbidden, "The caller's roles do not allow this call.";
+    PROGRAM = "caller.program", Forbidden, "A program may not do this: an administrator must, who has signed in with their own phone.";
     RATE_LIMITED = "caller.rate_limited", Exhausted, "Too many calls: wait and try again.";
     FIELD_INVALID = "field.invalid", Invalid, "A field is missing or malformed.";
     INTERNAL = "internal", Internal, "Something failed inside the daemon; quote the request id to its operator.";
@@ -142,7 +143,7 @@ rules! {
     OPERATOR_DISABLED = "operator.disabled", Precondition, "This operator is disabled and stays so: create another one.";
     OPERATOR_NO_PERSON = "operator.no_person", Precondition, "This is the account of a program, which signs in with a key and has no phone.";
     OPERATOR_OWN = "operator.own", Forbidden, "Administrators give no new phone to themselves: another administrator must.";
-    OPERATOR_LAST = "operator.last_administrator", Precondition, "The last active administrator cannot be disabled.";
+    OPERATOR_LAST = "operator.last_administrator", Precondition, "No other administrator has an active phone to sign in with: the last one is not disabled and their phone is not replaced.";
     LOGIN_EXHAUSTED = "login.too_many", Exhausted, "Too many logins were begun: wait.";
     TERMINAL_EXISTS = "terminal.exists", Exists, "This terminal is registered already.";
     RELYING_PARTY_EXISTS = "relying_party.exists", Exists, "A relying party of this id or certificate exists already.";

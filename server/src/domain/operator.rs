@@ -4,6 +4,7 @@ use paraphe_proto::ids::{OperatorId, SubjectId};
 use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::fault::{self, Result};
 use super::secret::Bytes;
 
 /// What an operator may do. The wire's roles that belong to operators, no others.
@@ -49,6 +50,9 @@ pub struct Operator {
     pub credential: Credential,
     /// Whether it was disabled.
     pub disabled: bool,
+    /// How often it was given another phone: what was handed out under an earlier one is worth nothing any more.
+    #[serde(default)]
+    pub phones_replaced: u32,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -57,6 +61,41 @@ impl Operator {
     /// Whether it may enrol people now.
     pub fn may_enrol(&self) -> bool {
         !self.disabled && self.roles.contains(&OperatorRole::Clerk)
+    }
+
+    /// Whether it may administer now.
+    pub fn may_administer(&self) -> bool {
+        !self.disabled && self.roles.contains(&OperatorRole::Administrator)
+    }
+
+    /// Whether it is a person's account, who signs in with a phone.
+    pub fn is_person(&self) -> bool {
+        matches!(self.credential, Credential::Phone { .. })
+    }
+}
+
+/// An operator who calls, as they were when they were let in.
+#[derive(Clone)]
+pub struct Acting {
+    /// Who.
+    pub operator: Operator,
+    /// With which session; a service account has none.
+    pub session: Option<Session>,
+}
+
+impl Acting {
+    /// The id in the audit trail.
+    pub fn id(&self) -> String {
+        self.operator.id.to_string()
+    }
+
+    /// # Errors
+    /// `caller.program` unless a person calls who has signed in.
+    pub fn require_person(&self) -> Result<()> {
+        match self.session {
+            Some(_) => Ok(()),
+            None => fault::PROGRAM.broken(),
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use tonic::{Request, Response, Status};
 
 use super::{Shared, caller, decode, encode};
 use crate::app::{Scope, operator, relying_party};
-use crate::config::ChannelName;
 use crate::domain::challenge::State;
 use crate::domain::fault::Fault;
 use crate::domain::secret::Bytes;
@@ -44,16 +43,15 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::CreateOperatorRequest>,
     ) -> Result<Response<v1::CreateOperatorResponse>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let roles = decode::roles(&wire.roles)?;
-        let (by, name) = (actor.clone(), wire.name.clone());
-        let verb =
-            move |s: &mut Scope<'_, '_>| operator::create(s, &by, &name, &roles, ChannelName::Operator);
+        let (by, name) = (caller.clone(), wire.name.clone());
+        let verb = move |s: &mut Scope<'_, '_>| operator::create_by(s, &by, &name, &roles);
         let target = wire.name.chars().take(64).collect();
         let (made, issued) = self
             .0
-            .administer("create_operator", actor, target, self.0.now()?, verb)
+            .administer("create_operator", caller, target, self.0.now()?, verb)
             .await?;
         Ok(Response::new(v1::CreateOperatorResponse {
             operator: Some(encode::operator(&made)),
@@ -65,15 +63,15 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::CreateServiceAccountRequest>,
     ) -> Result<Response<Operator>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let (roles, key) = (decode::roles(&wire.roles)?, decode::public_jwk(&wire.public_jwk)?);
-        let (by, name) = (actor.clone(), wire.name.clone());
+        let (by, name) = (caller.id(), wire.name.clone());
         let verb = move |s: &mut Scope<'_, '_>| operator::create_service(s, &by, &name, &roles, &key);
         let target = wire.name.chars().take(64).collect();
         let made = self
             .0
-            .administer("create_service_account", actor, target, self.0.now()?, verb)
+            .administer("create_service_account", caller, target, self.0.now()?, verb)
             .await?;
         Ok(Response::new(encode::operator(&made)))
     }
@@ -95,15 +93,15 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::DisableOperatorRequest>,
     ) -> Result<Response<Operator>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let id = decode::id("operator_id", "opr_", &wire.operator_id)?;
-        let by = actor.clone();
+        let by = caller.id();
         let verb = move |s: &mut Scope<'_, '_>| operator::disable(s, &by, id);
         let now = self.0.now()?;
         let disabled = self
             .0
-            .administer("disable_operator", actor, wire.operator_id, now, verb)
+            .administer("disable_operator", caller, wire.operator_id, now, verb)
             .await?;
         Ok(Response::new(encode::operator(&disabled)))
     }
@@ -112,15 +110,15 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::ReplaceOperatorPhoneRequest>,
     ) -> Result<Response<v1::CreateOperatorResponse>, Status> {
-        let by = caller::operator(&request)?.0;
-        let (actor, wire) = (by.id.to_string(), request.into_inner());
+        let caller = caller::operator(&request)?;
+        let (by, wire) = (caller.clone(), request.into_inner());
         let id = decode::id("operator_id", "opr_", &wire.operator_id)?;
         let reason = decode::reason(&wire.reason)?;
         let verb = move |s: &mut Scope<'_, '_>| operator::replace_phone(s, &by, id, &reason);
         let now = self.0.now()?;
         let done = self
             .0
-            .administer("replace_operator_phone", actor, wire.operator_id, now, verb)
+            .administer("replace_operator_phone", caller, wire.operator_id, now, verb)
             .await?;
         self.0.wake_all(done.ended);
         Ok(Response::new(v1::CreateOperatorResponse {
@@ -133,14 +131,14 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::RegisterTerminalRequest>,
     ) -> Result<Response<Terminal>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
-        let (by, target) = (actor.clone(), wire.thumbprint.chars().take(64).collect());
+        let (by, target) = (caller.id(), wire.thumbprint.chars().take(64).collect());
         let verb =
             move |s: &mut Scope<'_, '_>| operator::register_terminal(s, &by, &wire.thumbprint, &wire.label);
         let made = self
             .0
-            .operate("register_terminal", actor, target, self.0.now()?, verb)
+            .operate("register_terminal", caller, target, self.0.now()?, verb)
             .await?;
         Ok(Response::new(terminal(made)))
     }
@@ -162,7 +160,7 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::RegisterRelyingPartyRequest>,
     ) -> Result<Response<RelyingParty>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let now = self.0.now()?;
         let public_key = match wire.public_jwk.as_str() {
@@ -178,11 +176,11 @@ impl Admin for AdminService {
             actions: wire.actions,
             registered_at: now,
         };
-        let (by, target) = (actor.clone(), asked.id.chars().take(64).collect());
+        let (by, target) = (caller.id(), asked.id.chars().take(64).collect());
         let verb = move |s: &mut Scope<'_, '_>| relying_party::register(s, &by, &asked);
         let made = self
             .0
-            .administer("register_relying_party", actor, target, now, verb)
+            .administer("register_relying_party", caller, target, now, verb)
             .await?;
         Ok(Response::new(encode::relying_party(&made)))
     }
@@ -228,15 +226,15 @@ impl Admin for AdminService {
         &self,
         request: Request<v1::GetStatementsRequest>,
     ) -> Result<Response<v1::Statements>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let id = decode::id("challenge_id", "chl_", &wire.challenge_id)?;
-        let by = actor.clone();
+        let by = caller.id();
         let verb = move |s: &mut Scope<'_, '_>| relying_party::statements(s, &by, id);
         let now = self.0.now()?;
         let found = self
             .0
-            .operate("get_statements", actor, wire.challenge_id, now, verb)
+            .operate("get_statements", caller, wire.challenge_id, now, verb)
             .await?;
         let root = self.0.daemon.facts.keys.root_public().to_jwk();
         let mut statements = v1::Statements {

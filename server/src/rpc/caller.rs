@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::Shared;
 use crate::domain::fault::{self, Result};
-use crate::domain::operator::{Operator, OperatorRole, Session};
+use crate::domain::operator::{Acting, Operator, OperatorRole, Session};
 use crate::domain::relying_party::RelyingParty;
 
 /// An authenticated caller.
@@ -76,9 +76,12 @@ pub fn backend<T>(request: &tonic::Request<T>) -> Result<RelyingParty> {
 ///
 /// # Errors
 /// `caller.unauthenticated` where the layer let something else through.
-pub fn operator<T>(request: &tonic::Request<T>) -> Result<(Operator, Option<Session>)> {
+pub fn operator<T>(request: &tonic::Request<T>) -> Result<Acting> {
     match request.extensions().get::<Caller>() {
-        Some(Caller::Operator(operator, session)) => Ok((operator.clone(), session.clone())),
+        Some(Caller::Operator(operator, session)) => Ok(Acting {
+            operator: operator.clone(),
+            session: session.clone(),
+        }),
         _ => fault::UNAUTHENTICATED.broken(),
     }
 }

@@ -48,14 +48,12 @@ fn replacing(replaces: bool, which: &str) -> Result<Option<Replacing>, Status> {
 #[tonic::async_trait]
 impl Enrolment for EnrolmentService {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<Case>, Status> {
-        let clerk = caller::operator(&request)?.0.id;
+        let caller = caller::operator(&request)?;
+        let clerk = caller.operator.id;
         let channel = request.into_inner().channel;
         let (now, target) = (self.0.now()?, channel.chars().take(32).collect());
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::open(s, clerk, &channel);
-        let opened = self
-            .0
-            .operate("open_case", clerk.to_string(), target, now, verb)
-            .await?;
+        let opened = self.0.operate("open_case", caller, target, now, verb).await?;
         Ok(Response::new(encode::case(&opened)))
     }
 
@@ -63,7 +61,8 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::RecordEvidenceRequest>,
     ) -> Result<Response<Case>, Status> {
-        let clerk = caller::operator(&request)?.0.id;
+        let caller = caller::operator(&request)?;
+        let clerk = caller.operator.id;
         let wire = request.into_inner();
         if wire.mrz.len() > 512 {
             return Err(Fault::field("mrz", "It must be at most 512 bytes.").into());
@@ -85,19 +84,20 @@ impl Enrolment for EnrolmentService {
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::record(s, clerk, &cmd);
         let recorded = self
             .0
-            .operate("record_evidence", clerk.to_string(), target, now, verb)
+            .operate("record_evidence", caller, target, now, verb)
             .await?;
         Ok(Response::new(encode::case(&recorded)))
     }
 
     async fn countersign(&self, request: Request<v1::CountersignRequest>) -> Result<Response<Case>, Status> {
-        let by = caller::operator(&request)?.0.id;
+        let caller = caller::operator(&request)?;
+        let by = caller.operator.id;
         let wire = request.into_inner();
         let (now, id) = (self.0.now()?, case_id(&wire.case_id)?);
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::countersign(s, by, id);
         let signed = self
             .0
-            .operate("countersign", by.to_string(), wire.case_id, now, verb)
+            .operate("countersign", caller, wire.case_id, now, verb)
             .await?;
         Ok(Response::new(encode::case(&signed)))
     }
@@ -106,14 +106,14 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::IssueActivationRequest>,
     ) -> Result<Response<v1::IssueActivationResponse>, Status> {
-        let clerk = caller::operator(&request)?.0;
-        let wire = request.into_inner();
-        let (now, id, actor) = (self.0.now()?, case_id(&wire.case_id)?, clerk.id.to_string());
+        let caller = caller::operator(&request)?;
+        let (clerk, wire) = (caller.operator.clone(), request.into_inner());
+        let (now, id) = (self.0.now()?, case_id(&wire.case_id)?);
         let replacing = replacing(wire.replaces, &wire.replaced_device_id)?;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::issue(s, &clerk, id, replacing);
         let (issued, asked) = self
             .0
-            .operate("issue_activation", actor, wire.case_id, now, verb)
+            .operate("issue_activation", caller, wire.case_id, now, verb)
             .await?;
         let response = encode::issued(issued, Some(&asked.challenge));
         self.0.wake(&Arc::new(asked.challenge));
@@ -125,7 +125,7 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::GetActivationRequest>,
     ) -> Result<Response<Activation>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let actor = caller::operator(&request)?.id();
         let id = activation_id(&request.into_inner().activation_id)?;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::view(s, &actor, id);
         let view = self.0.read("get_activation", self.0.now()?, verb).await?;
@@ -136,16 +136,16 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::ConfirmActivationRequest>,
     ) -> Result<Response<Activation>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let (now, id) = (self.0.now()?, activation_id(&wire.activation_id)?);
         let digits = Sas::parse(&wire.code)
             .map_err(|_| Fault::field("code", "It must be the six digits that the phone shows."))?;
-        let by = actor.clone();
+        let by = caller.id();
         let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::confirm(s, &by, id, &digits);
         let view = self
             .0
-            .operate("confirm_activation", actor, wire.activation_id, now, verb)
+            .operate("confirm_activation", caller, wire.activation_id, now, verb)
             .await?;
         let reply = encode::activation(&view);
         self.0.wake_all(view.ended);
@@ -159,7 +159,7 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::SuspendDeviceRequest>,
     ) -> Result<Response<v1::DeviceStateName>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let actor = caller::operator(&request)?.id();
         let wire = request.into_inner();
         let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
         let code = decode::suspension_code(&wire.suspension_code)?;
@@ -177,21 +177,21 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::RevokeDeviceRequest>,
     ) -> Result<Response<v1::RevokeDeviceResponse>, Status> {
-        let actor = caller::operator(&request)?.0.id.to_string();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
         let reason = decode::reason(&wire.reason)?;
         let target = self.0.daemon.facts.keys.person_mark(&identity.lookup_text());
-        let by = actor.clone();
+        let by = caller.id();
         let verb = move |s: &mut crate::app::Scope<'_, '_>| life::revoke(s, &by, &identity, &reason);
-        let moved = self.0.operate("revoke_device", actor, target, now, verb).await?;
+        let moved = self.0.operate("revoke_device", caller, target, now, verb).await?;
         let revoked = u32::try_from(moved.len()).unwrap_or(u32::MAX);
         self.0.wake_all(moved.into_iter().flat_map(|moved| moved.ended));
         Ok(Response::new(v1::RevokeDeviceResponse { revoked }))
     }
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<Case>, Status> {
-        let operator = caller::operator(&request)?.0;
+        let operator = caller::operator(&request)?.operator;
         let id = case_id(&request.into_inner().case_id)?;
         let any = operator.roles.contains(&OperatorRole::Supervisor);
         let verb = move |s: &mut crate::app::Scope<'_, '_>| case::view(s, operator.id, id, any);

@@ -24,10 +24,11 @@ use paraphe_proto::time::Timestamp;
 use tokio::sync::watch as channel;
 use tonic::Status;
 
-use crate::app::{Daemon, Scope};
+use crate::app::{Daemon, Scope, session as sessions};
 use crate::clock::Clock;
 use crate::domain::challenge::Challenge;
 use crate::domain::fault::{Fault, Kind, Result};
+use crate::domain::operator::Acting;
 use crate::wake::Wakes;
 
 /// What every service shares.
@@ -88,19 +89,24 @@ impl Shared {
         self.daemon.read(name, now, verb).await.map_err(status::status)
     }
 
-    /// An operator's transaction: what a rule refuses is audited too.
+    /// An operator's transaction: it is stored only if the caller may still act then, and what a rule refuses is audited too.
     ///
     /// # Errors
     /// The fault's status.
     pub async fn operate<T: Send + 'static>(
         &self,
         name: &'static str,
-        actor: String,
+        by: Acting,
         target: String,
         now: Timestamp,
-        verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
+        mut verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, Status> {
-        match self.daemon.write(name, now, verb).await {
+        let actor = by.id();
+        let checked = move |s: &mut Scope<'_, '_>| {
+            sessions::require_still(s, &by)?;
+            verb(s)
+        };
+        match self.daemon.write(name, now, checked).await {
             Ok(done) => Ok(done),
             Err(fault) => {
                 self.audit_refusal(name, actor, target, now, &fault).await;
@@ -116,12 +122,12 @@ impl Shared {
     pub async fn administer<T: Send + 'static>(
         &self,
         name: &'static str,
-        actor: String,
+        by: Acting,
         target: String,
         now: Timestamp,
         verb: impl FnMut(&mut Scope<'_, '_>) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, Status> {
-        let done = self.operate(name, actor, target, now, verb).await;
+        let done = self.operate(name, by, target, now, verb).await;
         self.credentials.changed();
         done
     }

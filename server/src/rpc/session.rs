@@ -10,6 +10,7 @@ use super::authenticate::{dpop_of, terminal};
 use super::{Shared, caller, decode, encode};
 use crate::app::session::{self, Completed};
 use crate::domain::fault::Fault;
+use crate::domain::operator::Acting;
 
 /// The service.
 pub struct SessionService(pub Arc<Shared>);
@@ -77,7 +78,7 @@ impl Session for SessionService {
         &self,
         request: Request<v1::WhoAmIRequest>,
     ) -> Result<Response<v1::WhoAmIResponse>, Status> {
-        let (operator, session) = caller::operator(&request)?;
+        let Acting { operator, session } = caller::operator(&request)?;
         Ok(Response::new(v1::WhoAmIResponse {
             operator_id: operator.id.to_string(),
             roles: encode::roles(&operator),
@@ -90,7 +91,7 @@ impl Session for SessionService {
         &self,
         request: Request<v1::EndSessionRequest>,
     ) -> Result<Response<v1::EndSessionResponse>, Status> {
-        let (operator, session) = caller::operator(&request)?;
+        let Acting { operator, session } = caller::operator(&request)?;
         if let Some(session) = session {
             let verb = move |s: &mut crate::app::Scope<'_, '_>| session::end(s, &session.id, operator.id);
             self.0.write("end_session", self.0.now()?, verb).await?;

@@ -107,6 +107,23 @@ pub fn pending_of_person(rows: &mut Rows<'_, '_>, subject_id: SubjectId, now: Ti
     )
 }
 
+/// Those that this person approved, of the ones that this relying party made since `since`.
+pub fn approved_since(
+    rows: &mut Rows<'_, '_>,
+    subject_id: SubjectId,
+    relying_party_id: &str,
+    since: Timestamp,
+) -> Challenges {
+    rows.select(
+        "subject_id = $1 AND created_at >= $2 AND relying_party_id = $3 AND state = 'approved' ORDER BY created_at, subject_number",
+        &[
+            subject_id.to_string().into(),
+            since.as_secs().into(),
+            relying_party_id.into(),
+        ],
+    )
+}
+
 /// Pending ones, at most `limit`.
 pub fn pending(rows: &mut Rows<'_, '_>, limit: i64) -> Challenges {
     rows.select("state = 'pending' ORDER BY expires_at LIMIT $1", &[limit.into()])

@@ -141,6 +141,7 @@ pub fn activation(
         case_id: Some(case_id),
         channel: "counter".to_owned(),
         issued_by: clerk.to_string(),
+        issuer_phones: 0,
         expires_at: person.at.plus_s(600),
         mac_key: Secret::new(random()),
         wrong_digits: 0,

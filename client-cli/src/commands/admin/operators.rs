@@ -19,6 +19,10 @@ use crate::output::{View, facts, table, time_text};
 use crate::views::IssuedView;
 use crate::words::{OperatorRole, role_names};
 
+/// What giving another phone has ended.
+const ENDED: &str = "Their phone and sessions have ended, and so have the activations that they handed out and nobody has used:\n  \
+    who waits for one, e.g. by letter, needs another.";
+
 /// Commands about people who work with Paraphe.
 #[derive(Subcommand)]
 pub enum OperatorCommand {
@@ -30,7 +34,7 @@ pub enum OperatorCommand {
         #[arg(long = "role", value_name = "ROLE", value_enum, required = true)]
         roles: Vec<OperatorRole>,
     },
-    /// For an operator whose phone is lost: end it, and their sessions, and issue the activation of a new one
+    /// For an operator whose phone is lost: end it, their sessions and what they handed out, and issue the activation of a new one
     ReplacePhone {
         /// opr_…
         id: String,
@@ -105,6 +109,9 @@ impl View for OperatorView {
 struct NewOperatorView {
     operator: OperatorView,
     activation: IssuedView,
+    /// What ended with an earlier phone; for people.
+    #[serde(skip)]
+    ended: Option<&'static str>,
 }
 
 impl View for NewOperatorView {
@@ -113,7 +120,15 @@ impl View for NewOperatorView {
             "\n  Then type the six digits that the phone shows:\n  paraphe admin operator confirm {}\n",
             self.activation.activation_id
         );
-        format!("{}\n{}{next}", self.operator.text(), self.activation.text())
+        let ended = self
+            .ended
+            .map(|ended| format!("\n  {ended}\n"))
+            .unwrap_or_default();
+        format!(
+            "{}\n{}{next}{ended}",
+            self.operator.text(),
+            self.activation.text()
+        )
     }
 }
 
@@ -173,16 +188,20 @@ async fn add(context: &Context, name: String, roles: &[OperatorRole]) -> Result<
         let advice = "For another phone of theirs: paraphe admin operator replace-phone opr_… --reason \"…\"";
         Error::from(status).advised("operator.exists", advice)
     })?;
-    show_issued(context, created.into_inner())
+    show_issued(context, created.into_inner(), None)
 }
 
 async fn replace_phone(context: &Context, operator_id: String, reason: String) -> Result<()> {
     let request = ReplaceOperatorPhoneRequest { operator_id, reason };
     let issued = client(context).await?.replace_operator_phone(request).await?;
-    show_issued(context, issued.into_inner())
+    show_issued(context, issued.into_inner(), Some(ENDED))
 }
 
-fn show_issued(context: &Context, created: CreateOperatorResponse) -> Result<()> {
+fn show_issued(
+    context: &Context,
+    created: CreateOperatorResponse,
+    ended: Option<&'static str>,
+) -> Result<()> {
     let (Some(operator), Some(issued)) = (created.operator, created.activation) else {
         return Err(Error::other(
             "daemon.reply",
@@ -192,6 +211,7 @@ fn show_issued(context: &Context, created: CreateOperatorResponse) -> Result<()>
     context.output.show(&NewOperatorView {
         operator: operator.into(),
         activation: IssuedView::new(issued)?,
+        ended,
     })
 }
 
