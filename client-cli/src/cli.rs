@@ -160,6 +160,9 @@ mod tests {
         let parsed = |line: &str| Cli::try_parse_from(line.split_whitespace());
         assert!(parsed("paraphe clerk evidence cas_x --reject").is_ok());
         assert!(parsed("paraphe clerk evidence cas_x --mrz-file -").is_ok());
+        let as_refused =
+            "paraphe clerk evidence cas_x --mrz-file - --check holder_likeness --check document_genuine";
+        assert!(parsed(as_refused).is_ok(), "as the daemon names a check");
         let missing = parsed("paraphe clerk evidence cas_x").err().unwrap().to_string();
         assert!(missing.contains("--mrz-file"), "{missing}");
     }

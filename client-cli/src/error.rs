@@ -151,7 +151,7 @@ fn wrong_pin(attempts_left: u32, wait_s: u32) -> String {
         1 => "Wrong PIN. One attempt is left; if it fails too, the phone locks.".to_owned(),
         left => format!("Wrong PIN. {left} attempts are left."),
     };
-    if wait_s > 0 {
+    if wait_s > 0 && attempts_left > 0 {
         let _ = write!(text, " The next one may be made in {wait_s} s.");
     }
     text
@@ -268,7 +268,10 @@ impl Error {
         let (fields, wait_s) = match self {
             Error::Advised { error, .. } => return error.json(),
             Error::Daemon(refusal) => (refusal.fields.clone(), refusal.wait_s),
-            Error::WrongPin { wait_s, .. } if *wait_s > 0 => (Vec::new(), Some(u64::from(*wait_s))),
+            Error::WrongPin {
+                attempts_left: 1..,
+                wait_s: wait_s @ 1..,
+            } => (Vec::new(), Some(u64::from(*wait_s))),
             _ => (Vec::new(), None),
         };
         let message = match self {

@@ -162,7 +162,7 @@ fn frame(locale: &str, asked_by: &str, match_digits: Option<(u8, DigitsOn)>) -> 
 pub fn digits_screen(title: &str, digits: &str) -> String {
     let (left, right) = digits.split_at_checked(3).unwrap_or((digits, ""));
     let lines = [
-        "For the clerk in front of you, or to type on your old phone:".to_owned(),
+        "For whoever enrols you, or to type on your old phone:".to_owned(),
         String::new(),
         format!("{:^1$}", format!("{left} {right}"), usize::from(SCREEN_WIDTH - 4)),
         String::new(),

@@ -48,15 +48,17 @@ pub struct IssuedView {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub suspension_code: String,
     #[serde(skip)]
+    next: String,
+    #[serde(skip)]
     picture: String,
 }
 
 impl IssuedView {
-    /// Draws the QR code.
+    /// Draws the QR code; `next` says what follows, in whole lines.
     ///
     /// # Errors
     /// When the content does not fit a QR code.
-    pub fn new(issued: IssueActivationResponse) -> Result<Self> {
+    pub fn new(issued: IssueActivationResponse, next: String) -> Result<Self> {
         let picture = qr::render(&issued.uri)?;
         let expires_at = Timestamp::from_secs(issued.expires_at);
         Ok(IssuedView {
@@ -65,6 +67,7 @@ impl IssuedView {
             uri: issued.uri,
             expires_at,
             suspension_code: issued.suspension_code,
+            next,
             picture,
         })
     }
@@ -76,13 +79,15 @@ impl View for IssuedView {
             ("typed code", format!("{CODE}{}{CODE:#}", self.code)),
             ("until", time_text(self.expires_at)),
             ("activation", self.activation_id.clone()),
-            (
-                "suspension code, for the person to keep on paper",
-                self.suspension_code.clone(),
-            ),
+            ("suspension code", self.suspension_code.clone()),
         ]);
-        // The content of the picture for phones without a camera, on a line of its own so that it can be copied whole.
-        format!("{}\n{facts}\n{}\n", self.picture, self.uri)
+        let paper = match self.suspension_code.is_empty() {
+            true => "",
+            false => "  The suspension code is for the person to keep on paper, apart from the phone.\n",
+        };
+        // The content of the picture for phones without a camera, on a line of its own so that it can be copied whole. The picture comes
+        // last: a terminal of 24 lines has room for it and for nothing above it.
+        format!("{facts}{paper}\n{}\n\n{}{}", self.uri, self.next, self.picture)
     }
 }
 
@@ -220,19 +225,47 @@ mod tests {
 
     #[test]
     fn an_issued_activation_shows_code_and_expiry_and_keeps_the_uri_for_scripts() {
-        let issued = IssueActivationResponse {
-            activation_id: "act_x".into(),
-            code: "AAAA-BBBB".into(),
-            uri: "paraphe:1:AAAABBBB".into(),
-            expires_at: 1_795_509_123,
-            ..Default::default()
-        };
-        let view = IssuedView::new(issued).unwrap();
+        let view = IssuedView::new(issued("paraphe:1:AAAABBBB"), String::new()).unwrap();
         let text = anstream::adapter::strip_str(&view.text()).to_string();
         assert!(text.contains("AAAA-BBBB") && text.contains("2026-11-24 08:32:03 UTC") && text.contains('█'));
         let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["uri"], "paraphe:1:AAAABBBB");
         assert_eq!(json["expires_at"], 1_795_509_123);
+    }
+
+    fn issued(uri: &str) -> IssueActivationResponse {
+        IssueActivationResponse {
+            activation_id: format!("act_{}", "a".repeat(26)),
+            code: ["AAAA-BBBB", "CCCC-DDDD", "EEEE-FFFF", "GGGG"].join("-"),
+            uri: uri.into(),
+            expires_at: 1_795_509_123,
+            suspension_code: "12345 67890".into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_picture_is_whole_at_the_foot_of_a_terminal_of_eighty_by_twenty_four() {
+        let root = "B".repeat(44);
+        let uri = format!(
+            "paraphe:1:{}:{root}:https://confirm.paraphe.example",
+            "A".repeat(28)
+        );
+        let view = IssuedView::new(issued(&uri), "  Then:\n  paraphe phone confirm\n".to_owned()).unwrap();
+        let text = anstream::adapter::strip_str(&view.text()).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        let first = lines.iter().position(|line| line.contains('█')).unwrap();
+        assert!(
+            first
+                > lines
+                    .iter()
+                    .position(|line| line.contains("phone confirm"))
+                    .unwrap()
+        );
+        assert!(lines.len() - first < 24, "{text}");
+        for line in lines.iter().filter(|line| **line != uri) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 
     #[test]

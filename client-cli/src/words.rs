@@ -80,8 +80,10 @@ impl From<OperatorRole> for Role {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ClerkCheck {
     /// The document is genuine: feel, look, tilt
+    #[value(alias = "document_genuine")]
     DocumentGenuine,
     /// The holder is the person on the photograph
+    #[value(alias = "holder_likeness")]
     HolderLikeness,
     /// The security features were seen under ultraviolet light
     Ultraviolet,

@@ -180,6 +180,7 @@ async fn an_activation_code_is_good_once_and_a_newer_one_ends_it() {
     );
     let again = world.confirm(&issued.activation_id, &digits).await.err().unwrap();
     assert_eq!(code(&again), "activation.state");
+    assert!(again.message().ends_with("It is `confirmed`."), "{again}");
     let (_, expiring) = world.issue().await;
     let late = begin(&world, &expiring.uri, "late").await.unwrap();
     world.pass(601);

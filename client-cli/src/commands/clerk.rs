@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::channel::AuthenticatedChannel;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::{View, facts, time_text};
 use crate::views::{ActivationView, CodeView, IssuedView};
 use crate::words::ClerkCheck;
@@ -265,7 +265,8 @@ async fn activate(context: &Context, case_id: String, replaced: Option<String>) 
             replaces: replaced.is_some(),
             replaced_device_id: replaced.unwrap_or_default(),
         })
-        .await?
+        .await
+        .map_err(of_phones)?
         .into_inner();
     let until = Timestamp::from_secs(issued.sign_until);
     context.output.show(&CodeView {
@@ -276,11 +277,22 @@ async fn activate(context: &Context, case_id: String, replaced: Option<String>) 
     let signing = signature::signed(&mut client, &issued.activation_id);
     countdown::waiting("waiting for your phone", until, signing).await?;
     let next = format!(
-        "\n  Then type the six digits that the phone shows: paraphe clerk confirm {}",
+        "  Then type the six digits that the phone shows:\n  paraphe clerk confirm {}\n",
         issued.activation_id
     );
-    context.output.show(&IssuedView::new(issued)?)?;
-    context.output.say(&next)
+    context.output.show(&IssuedView::new(issued, next)?)
+}
+
+/// Somebody who has phones already may want another in the place of one.
+fn of_phones(status: tonic::Status) -> Error {
+    let in_its_place =
+        "For a new phone in the place of the one that they have: paraphe clerk activate cas_… --replace";
+    let in_place_of_one =
+        "For a new phone in the place of one of them: paraphe clerk activate cas_… --replace dev_…";
+    Error::from(status)
+        .advised("subject.already_enrolled", in_its_place)
+        .advised("subject.too_many_phones", in_place_of_one)
+        .advised("replacement.ambiguous", in_place_of_one)
 }
 
 /// Types the six digits; also under `paraphe admin operator`.

@@ -56,7 +56,13 @@ fn of_backend(error: Error) -> Error {
 
 /// For commands that wait for the operator's own phone and may simply be run again.
 fn again(error: Error) -> Error {
-    error.advised("verdict.not_approved", "Run the command again.")
+    let advice = match &error {
+        Error::NotApproved("reported") => {
+            "The phone said “this is not me”, which ended all sessions of this operator. If you did not begin this, tell an administrator."
+        }
+        _ => "Run the command again.",
+    };
+    error.advised("verdict.not_approved", advice)
 }
 
 #[cfg(test)]
@@ -109,6 +115,11 @@ mod tests {
             "The verdict is `expired`.\n  Run the command again."
         );
         assert_eq!(error.exit(), 8);
+        let reported = of_login(Error::NotApproved("reported")).to_string();
+        assert!(
+            reported.contains("tell an administrator") && !reported.contains("again"),
+            "{reported}"
+        );
         let backend = of_backend(Error::NotApproved("denied"));
         assert_eq!(backend.to_string(), "The verdict is `denied`.");
     }

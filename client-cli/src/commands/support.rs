@@ -28,7 +28,7 @@ pub enum Command {
     Revoke {
         #[command(flatten)]
         person: PersonArgs,
-        /// Why, for the audit trail
+        /// Why, for the audit trail and for the person, who reads it in their history
         #[arg(long)]
         reason: String,
     },

@@ -5,8 +5,8 @@
 
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::encoding::base64url;
-use paraphe_proto::jws::{self, Verified};
-use paraphe_proto::keyset::KeySetChain;
+use paraphe_proto::jws::{self, StatementError, Verified};
+use paraphe_proto::keyset::{KeySetChain, KeySetError};
 use paraphe_proto::statements::{ActivationKey, Approval, Assertion, Challenge, Keystore, MatchMode};
 
 use super::{Evidence, Failure, Trail, enrolment, failed, phone};
@@ -54,13 +54,24 @@ pub(super) fn check(
 /// Every key set from version 1 on, each verified by the one before.
 fn walk(evidence: &Evidence, issuer: &str) -> Result<Vec<KeySetChain>, Failure> {
     let (first, later) = evidence.key_sets.split_at(evidence.key_sets.len().min(1));
-    let chain = KeySetChain::walk(&evidence.root, first, issuer).map_err(failed("key_sets"))?;
+    let chain = KeySetChain::walk(&evidence.root, first, issuer).map_err(not_of_root)?;
     let mut chains = vec![chain];
     for statement in later {
         let next = chains.last().map(|chain| chain.advance(statement));
         chains.extend(next.transpose().map_err(failed("key_sets"))?);
     }
     Ok(chains)
+}
+
+/// The first key set, which the root key signs.
+fn not_of_root(error: KeySetError) -> Failure {
+    let root = match error {
+        KeySetError::Statement(StatementError::Key) => {
+            "; the first of --key-sets must be signed by the key of --root"
+        }
+        _ => "",
+    };
+    failed("key_sets")(format!("{error}{root}"))
 }
 
 fn versions(count: usize) -> String {

@@ -2,7 +2,7 @@
 
 use paraphe_proto::encoding::from_base64url;
 use paraphe_proto::jwk::{Jwk, PublicKey};
-use paraphe_proto::jws::{self, Verified};
+use paraphe_proto::jws::{self, StatementError, Verified};
 use paraphe_proto::statements::Assertion;
 use serde::Deserialize;
 
@@ -36,7 +36,7 @@ pub(super) fn check(inputs: &Inputs, trail: &mut Trail) -> Result<Verified<Asser
     let issuer = issuer(inputs)?;
     let key_of = |kid: &str| keys.iter().find(|key| key.thumbprint() == kid).cloned();
     let verified: Verified<Assertion> =
-        jws::verify_with(&inputs.assertion, &issuer, key_of).map_err(failed("assertion.signature"))?;
+        jws::verify_with(&inputs.assertion, &issuer, key_of).map_err(not_signed)?;
     trail.held("assertion.signature", format!("ES256 by key {}", verified.kid()));
     let pinned = if inputs.issuer.is_some() {
         ""
@@ -61,6 +61,14 @@ fn keys(jwks: &str) -> Result<Vec<PublicKey>, Failure> {
     let set: JwkSet = serde_json::from_str(jwks).map_err(failed("jwks"))?;
     let keys: Result<Vec<PublicKey>, _> = set.keys.iter().map(PublicKey::try_from).collect();
     keys.map_err(failed("jwks"))
+}
+
+fn not_signed(error: StatementError) -> Failure {
+    let keys = match error {
+        StatementError::Key => "; the keys that may are those of --jwks",
+        _ => "",
+    };
+    failed("assertion.signature")(format!("{error}{keys}"))
 }
 
 /// The issuer that was asked for, else the assertion's own; its signature is checked all the same.

@@ -157,6 +157,22 @@ fn keys_of_somebody_else_are_refused() {
     );
 }
 
+#[test]
+fn keys_of_somebody_else_name_the_option_that_brought_them() {
+    let why = |change: fn(&mut Inputs)| {
+        let mut inputs = Story::new().inputs();
+        change(&mut inputs);
+        verify(&inputs).failure.unwrap().why
+    };
+    let jwks = why(|inputs| inputs.jwks = jwks(&key(90)));
+    assert!(
+        jwks.ends_with("; the keys that may are those of --jwks."),
+        "{jwks}"
+    );
+    let root = why(|inputs| inputs.evidence.as_mut().unwrap().root = key(90).public_key().clone());
+    assert!(root.ends_with("signed by the key of --root."), "{root}");
+}
+
 /// The inner statement is signed by another approval key than the one that signs the approval.
 #[test]
 fn an_approval_by_another_phone_is_refused() {

@@ -248,7 +248,7 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
     let mut found = of_actor(s, actor, id)?;
     found.require_alive(s.now)?;
     let State::AwaitingConfirmation { device_id, sas, .. } = &found.state else {
-        return fault::ACTIVATION_STATE.broken();
+        return Err(found.at_another_step());
     };
     let right = Sas::parse(sas).is_ok_and(|right| right.ct_eq(digits));
     require_issuer_trusted(s, &found)?;

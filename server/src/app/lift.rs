@@ -38,7 +38,8 @@ pub fn lift(
             )
         }
         None if frozen || !blocks.is_empty() => (EVERYTHING, None),
-        _ => return fault::LIFT_NOTHING.broken(),
+        Some(_) => return nothing("That relying party is not blocked."),
+        None => return nothing("Nothing is blocked or frozen."),
     };
     let same = |purpose: &Purpose| matches!(purpose, Purpose::Lift { relying_party_id: of } if of.as_deref() == relying_party_id);
     if let Some(waiting) = waiting(s, phone.id, same)? {
@@ -61,6 +62,10 @@ pub fn lift(
             replacement: None,
         },
     )
+}
+
+fn nothing<T>(detail: &str) -> Result<T> {
+    Err(fault::LIFT_NOTHING.fault().because(detail))
 }
 
 /// A new proofing lifts what the person had blocked before, like an approval with PIN.

@@ -223,7 +223,7 @@ pub fn ask(s: &mut Scope<'_, '_>, proven: &ProvenPhone, id: ActivationId) -> Res
     phone.require_active()?;
     let (found, new) = confirmable(s, &phone, id)?;
     let State::AwaitingConfirmation { sas, .. } = &found.state else {
-        return fault::ACTIVATION_STATE.broken();
+        return Err(found.at_another_step());
     };
     let same =
         |purpose: &Purpose| matches!(purpose, Purpose::Replace { activation_id } if *activation_id == id);
@@ -274,7 +274,7 @@ fn confirmable(
     found.require_alive(s.now)?;
     require_none_pending(s, old)?;
     let State::AwaitingConfirmation { device_id, .. } = found.state else {
-        return fault::ACTIVATION_STATE.broken();
+        return Err(found.at_another_step());
     };
     let new = device::load(&mut s.rows, device_id)?;
     let new = new.ok_or_else(|| Fault::internal("an activation without its device"))?;

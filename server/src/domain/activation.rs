@@ -7,7 +7,7 @@ use paraphe_proto::ids::{ActivationId, CaseId, ChallengeId, DeviceId, SubjectId}
 use paraphe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::fault::{self, Result};
+use super::fault::{self, Fault, Result};
 use super::level::Acr;
 use super::secret::{Bytes, Secret};
 
@@ -165,6 +165,12 @@ impl Activation {
         }
     }
 
+    /// What another step allows; it names the one that this is at.
+    pub fn at_another_step(&self) -> Fault {
+        let detail = format!("It is `{}`.", self.state.as_str());
+        fault::ACTIVATION_STATE.fault().because(detail)
+    }
+
     /// Whether time alone has ended it.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         now >= self.expires_at && self.is_open()
@@ -207,7 +213,7 @@ impl Activation {
     pub fn sign(mut self, subject_id: SubjectId, statement: String) -> Result<Self> {
         match (&self.state, &mut self.signature) {
             (State::AwaitingSignature, Some(signature)) => signature.statement = Some(statement),
-            _ => return fault::ACTIVATION_STATE.broken(),
+            _ => return Err(self.at_another_step()),
         }
         self.subject_id = subject_id;
         self.state = State::Issued;
@@ -234,7 +240,7 @@ impl Activation {
             },
             other => {
                 self.state = other;
-                return fault::ACTIVATION_STATE.broken();
+                return Err(self.at_another_step());
             }
         };
         Ok(())

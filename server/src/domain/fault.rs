@@ -128,7 +128,7 @@ rules! {
     ACTIVATION_EXPIRED = "activation.expired", Precondition, "The activation has expired: issue a new one.";
     ACTIVATION_USED = "activation.used", Precondition, "The activation has been used already: issue a new one.";
     ACTIVATION_REVOKED = "activation.revoked", Precondition, "The activation was revoked: issue a new one.";
-    ACTIVATION_STATE = "activation.state", Precondition, "The activation is at another step: before its digits can be typed, a phone must have taken it and shown them.";
+    ACTIVATION_STATE = "activation.state", Precondition, "The activation is at another step: its digits are typed once, after a phone has taken it and shown them.";
     ACTIVATION_MISMATCH = "activation.mismatch", Invalid, "The activation statement is not bound to the offer and the keys.";
     ATTESTATION_REQUIRED = "attestation.required", Precondition, "This service takes only phones whose secure hardware attests its key, and the phone sent no attestation.";
     ATTESTATION_REFUSED = "attestation.refused", Invalid, "The attestation of the phone's key does not count.";
@@ -150,7 +150,7 @@ rules! {
     PIN_CHANGE_NOT_OPEN = "pin_change.not_open", Precondition, "No PIN change is open under this challenge: it was not approved, is finished, or a later one took its place.";
     PIN_CHANGE_EXPIRED = "pin_change.expired", Precondition, "The PIN change was approved more than 10 minutes ago: the old PIN counts; begin again.";
     PIN_CHANGE_MISMATCH = "pin_change.mismatch", Invalid, "The PIN change statement is not bound to this challenge, device and next epoch.";
-    LIFT_NOTHING = "lift.nothing", Precondition, "Nothing is blocked or frozen.";
+    LIFT_NOTHING = "lift.nothing", Precondition, "There is nothing to lift.";
 }
 
 /// A broken rule, with what the caller needs to mend it.
@@ -208,9 +208,9 @@ impl Fault {
         self
     }
 
-    /// Says what is wrong in this case.
+    /// Says what is wrong in this case, as a sentence of its own.
     pub fn because(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(capitalised(detail.into()));
         self
     }
 
@@ -229,6 +229,18 @@ impl Fault {
     /// Stable code of the rule.
     pub fn code(&self) -> &'static str {
         self.rule.code
+    }
+}
+
+/// With a capital where it begins with a plain word; the name of a field or a value stays as it is written.
+fn capitalised(text: String) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) if word.bytes().all(|byte| byte.is_ascii_lowercase()) => {
+            format!("{}{}", first.to_ascii_uppercase(), characters.as_str())
+        }
+        _ => text,
     }
 }
 
@@ -272,6 +284,24 @@ pub fn page() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_a_sentence_and_names_stay_as_they_are_written() {
+        let said = |detail: &str| Fault::field("reason", detail).to_string();
+        assert_eq!(
+            said("the text is empty."),
+            "A field is missing or malformed. The text is empty."
+        );
+        for named in [
+            "family_name: too long",
+            "birthplace: too long",
+            "`x` is not.",
+            "dev_a and dev_b",
+            "",
+        ] {
+            assert!(said(named).ends_with(named), "{named}");
+        }
+    }
 
     #[test]
     fn codes_are_unique_and_texts_are_sentences() {

@@ -116,19 +116,11 @@ struct NewOperatorView {
 
 impl View for NewOperatorView {
     fn text(&self) -> String {
-        let next = format!(
-            "\n  Then type the six digits that the phone shows:\n  paraphe admin operator confirm {}\n",
-            self.activation.activation_id
-        );
         let ended = self
             .ended
-            .map(|ended| format!("\n  {ended}\n"))
+            .map(|ended| format!("  {ended}\n"))
             .unwrap_or_default();
-        format!(
-            "{}\n{}{next}{ended}",
-            self.operator.text(),
-            self.activation.text()
-        )
+        format!("{}\n{ended}{}", self.operator.text(), self.activation.text())
     }
 }
 
@@ -208,9 +200,13 @@ fn show_issued(
             "The daemon's answer names no operator or no activation.",
         ));
     };
+    let next = format!(
+        "  Then type the six digits that the phone shows:\n  paraphe admin operator confirm {}\n",
+        issued.activation_id
+    );
     context.output.show(&NewOperatorView {
         operator: operator.into(),
-        activation: IssuedView::new(issued)?,
+        activation: IssuedView::new(issued, next)?,
         ended,
     })
 }

@@ -15,7 +15,7 @@ use crate::views::StatementsView;
 /// Options of `paraphe admin audit`.
 #[derive(clap::Args)]
 pub struct AuditArgs {
-    /// Begin after this entry
+    /// Begin after this entry; the oldest come first
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     after: u64,
     /// At most this many, 1 to 500
@@ -59,6 +59,8 @@ impl From<AuditEntry> for EntryView {
 #[derive(Serialize)]
 struct AuditView {
     entries: Vec<EntryView>,
+    #[serde(skip)]
+    asked: u32,
 }
 
 impl View for AuditView {
@@ -71,7 +73,17 @@ impl View for AuditView {
                 format!("{}\n{}", entry.actor, entry.target),
             ]
         };
-        table(["#", "what", "by, on"], self.entries.iter().map(row))
+        let table = table(["#", "what", "by, on"], self.entries.iter().map(row));
+        let more = match self.entries.last() {
+            Some(last) if u32::try_from(self.entries.len()).is_ok_and(|shown| shown >= self.asked) => {
+                format!(
+                    "  Newer ones may follow: paraphe admin audit --after {}\n",
+                    last.number
+                )
+            }
+            _ => String::new(),
+        };
+        format!("{table}{more}")
     }
 }
 
@@ -87,6 +99,7 @@ pub(super) async fn audit(context: &Context, args: &AuditArgs) -> Result<()> {
         .into_inner();
     context.output.show(&AuditView {
         entries: list.entries.into_iter().map(EntryView::from).collect(),
+        asked: args.count,
     })
 }
 
@@ -121,11 +134,16 @@ mod tests {
             target: format!("chl_{}", "b".repeat(26)),
             outcome: "ok".into(),
         };
-        let text = AuditView { entries: vec![entry] }.text();
+        let text = AuditView {
+            entries: vec![entry],
+            asked: 1,
+        }
+        .text();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(
             text.contains(&format!("opr_{}", "a".repeat(26))),
             "ids stay whole: {text}"
         );
+        assert!(text.contains("paraphe admin audit --after 12345"), "{text}");
     }
 }

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use paraphe_companion::{Activated, Activation, Argon2Cost, DeviceState, Invitation, Phone, Server};
 use paraphe_proto::pin::{LONGEST, PinPolicy, SHORTEST};
 
+use super::command::Commands;
 use super::views::ActivatedView;
 use crate::commands::verify::root_key;
 use crate::context::Context;
@@ -52,17 +53,23 @@ impl From<Cost> for Argon2Cost {
     }
 }
 
-pub(super) async fn activate(context: &Context, directory: &Path, args: ActivateArgs) -> Result<()> {
+pub(super) async fn activate(
+    context: &Context,
+    directory: &Path,
+    commands: &Commands,
+    args: ActivateArgs,
+) -> Result<()> {
     let server = context.server()?;
     let invitation = invitation(context, &args, &server.issuer)?;
     files::create_private_directory(directory)?;
     let keystore = handset::keystore(directory)?;
     let server = handset::connect(&server).await?;
     if !args.again {
-        require_free(directory, &server).await?;
+        require_free(directory, commands, &server).await?;
     }
     let mut rng = edge::random();
-    let activation = Activation::begin(directory, keystore, invitation, &server, &mut rng).await?;
+    let begun = Activation::begin(directory, keystore, invitation, &server, &mut rng).await;
+    let activation = begun.map_err(|error| of_root(error.into(), &args))?;
     let activated = finish(activation, &server, &args).await?;
     let digits = activated.sas.to_string();
     context.output.show(&ActivatedView {
@@ -71,8 +78,19 @@ pub(super) async fn activate(context: &Context, directory: &Path, args: Activate
     })
 }
 
+/// A root key that did not come with the code was chosen by whoever typed the command: it may be another issuer's.
+fn of_root(error: Error, args: &ActivateArgs) -> Error {
+    match args.root {
+        Some(_) => error.advised(
+            "statement.key",
+            "Is the key of --root the root key of this daemon?",
+        ),
+        None => error,
+    }
+}
+
 /// A phone that counts is not lost to a forgotten --phone. One that has ended, or that this daemon does not know, makes room.
-async fn require_free(directory: &Path, server: &Server) -> Result<()> {
+async fn require_free(directory: &Path, commands: &Commands, server: &Server) -> Result<()> {
     let Some(phone) = Phone::open(directory, handset::keystore(directory)?)? else {
         return Ok(());
     };
@@ -84,10 +102,11 @@ async fn require_free(directory: &Path, server: &Server) -> Result<()> {
         DeviceState::Quarantined | DeviceState::Active | DeviceState::Suspended => Err(Error::invalid(
             "phone.in_use",
             format!(
-                "{} holds {}, which is {state}: choose another folder with --phone, or give that phone up first (`paraphe phone revoke \
-                 --for-good`); --again throws its keys away as it is.",
+                "{} holds {}, which is {state}: choose another folder with --phone, or give that phone up first (`{}`); --again throws \
+                 its keys away as it is.",
                 directory.display(),
-                phone.device_id()
+                phone.device_id(),
+                commands.line("revoke --for-good")
             ),
         )),
         _ => Ok(()),

@@ -113,15 +113,13 @@ impl Kept {
 pub(super) async fn approve(context: &Context, ready: &Ready, args: ApproveArgs) -> Result<()> {
     let shown = find(ready, args.answer.challenge).await?;
     context.output.say(&handset::screen("Phone", &shown))?;
+    let place = handset::DigitsOn::of(&shown).name();
     let ask_code = |digits| {
         prompt::checked_secret(
             args.match_code_file.as_deref(),
-            &format!(
-                "Code of the {}, {digits} digits",
-                handset::DigitsOn::of(&shown).name()
-            ),
+            &format!("Code of the {place}, {digits} digits"),
             "--match-code-file",
-            |code| is_code(code, digits),
+            |code| is_code(code, digits, place),
         )
     };
     let code = shown.match_digits().map(ask_code).transpose()?;
@@ -142,11 +140,11 @@ pub(super) async fn approve(context: &Context, ready: &Ready, args: ApproveArgs)
     }
 }
 
-/// Before the PIN is asked for: a code that cannot be the page's would cost the whole challenge.
+/// Before the PIN is asked for: a code that cannot be the one on the page, or wherever it stands, would cost the whole challenge.
 ///
 /// # Errors
 /// [`Error::Invalid`] `match_code.malformed`.
-fn is_code(typed: &str, digits: u8) -> Result<()> {
+fn is_code(typed: &str, digits: u8, place: &str) -> Result<()> {
     let code: Vec<char> = typed
         .chars()
         .filter(|character| !character.is_whitespace())
@@ -156,7 +154,7 @@ fn is_code(typed: &str, digits: u8) -> Result<()> {
     }
     Err(Error::invalid(
         "match_code.malformed",
-        format!("The page shows a code of {digits} digits."),
+        format!("The {place} shows a code of {digits} digits."),
     ))
 }
 
@@ -225,7 +223,7 @@ fn ended_as(state: FinalState, answer: FinalState) -> Result<()> {
     }
     let message = match (answer, state) {
         (FinalState::Approved, FinalState::Failed) => {
-            "The challenge has ended as `failed`: the code was not the page's. Start again at the page."
+            "The challenge has ended as `failed`: the code was another one. Start again where it was shown."
                 .to_owned()
         }
         _ => format!("The challenge has ended as `{state}`; the answer came too late."),
@@ -261,23 +259,18 @@ mod tests {
         let late = ended_as(FinalState::Expired, FinalState::Approved).unwrap_err();
         assert_eq!((late.exit(), late.code()), (5, "challenge.ended_otherwise"));
         let wrong = ended_as(FinalState::Failed, FinalState::Approved).unwrap_err();
-        assert!(
-            wrong.to_string().contains("the code was not the page's"),
-            "{wrong}"
-        );
+        assert!(wrong.to_string().contains("the code was another one"), "{wrong}");
     }
 
     #[test]
     fn what_can_be_no_code_or_no_pin_is_noticed_while_it_is_typed() {
         for code in ["699029", "699 029", " 6 9 9 0 2 9"] {
-            assert!(is_code(code, 6).is_ok(), "{code}");
+            assert!(is_code(code, 6, "page").is_ok(), "{code}");
         }
         for code in ["69902", "6990299", "69902x", "٤٨٢٩١٣"] {
-            assert_eq!(
-                is_code(code, 6).unwrap_err().code(),
-                "match_code.malformed",
-                "{code}"
-            );
+            let refused = is_code(code, 6, "terminal").unwrap_err();
+            assert_eq!(refused.code(), "match_code.malformed", "{code}");
+            assert_eq!(refused.to_string(), "The terminal shows a code of 6 digits.");
         }
         assert!(is_pin("271828").is_ok());
         assert_eq!(is_pin("27182x").unwrap_err().code(), "pin.not_digits");

@@ -3,17 +3,20 @@
 mod activate;
 mod answer;
 mod change_pin;
+mod command;
 mod look;
 mod past;
 mod replace;
+mod status;
 mod views;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use paraphe_companion::{Phone, Server};
-use paraphe_proto::ids::{ChallengeId, DeviceId, RelyingPartyId};
+use paraphe_proto::ids::{ChallengeId, DeviceId};
 
+use self::command::Commands;
 use self::views::{MovedView, ResumingView, VetoedView};
 use crate::channel;
 use crate::context::Context;
@@ -59,8 +62,8 @@ enum Command {
     History,
     /// Lift the block of one backend, or of all and the freeze; approve the challenge that follows
     Lift {
-        /// Relying party id; nothing for everything
-        relying_party: Option<RelyingPartyId>,
+        /// Relying party, by its id or its name as `status` shows them; nothing for everything
+        relying_party: Option<String>,
     },
     /// Stop this phone; nothing but the PIN lets it go on
     Suspend,
@@ -93,11 +96,12 @@ struct Ready {
     phone: Phone,
     server: Server,
     directory: PathBuf,
+    commands: Commands,
 }
 
 impl Ready {
     /// The phone in its folder, connected to the daemon of the options, else to the one it was activated at.
-    async fn connect(context: &Context, directory: PathBuf) -> Result<Self> {
+    async fn connect(context: &Context, directory: PathBuf, commands: Commands) -> Result<Self> {
         let phone = handset::open(&directory)?;
         let url = context
             .named_server()
@@ -107,6 +111,7 @@ impl Ready {
             server: handset::connect(&server).await?,
             phone,
             directory,
+            commands,
         };
         change_pin::settle(context, &ready).await?;
         Ok(ready)
@@ -118,11 +123,15 @@ impl Ready {
 /// # Errors
 /// What the daemon refuses, a wrong PIN, statements that do not hold.
 pub async fn run(context: &Context, args: Args) -> Result<()> {
+    let commands = Commands::of(args.phone.as_deref());
     let directory = args.phone.unwrap_or_else(|| context.home.phone_directory());
     match args.command {
-        Command::Activate(args) => activate::activate(context, &directory, args).await,
+        Command::Activate(args) => activate::activate(context, &directory, &commands, args).await,
         Command::Statements(args) => answer::statements(context, &directory, &args),
-        command => online(&Ready::connect(context, directory).await?, context, command).await,
+        command => {
+            let ready = Ready::connect(context, directory, commands).await?;
+            online(&ready, context, command).await
+        }
     }
 }
 
@@ -140,18 +149,20 @@ async fn online(ready: &Ready, context: &Context, command: Command) -> Result<()
         Command::ChangePin(args) => change_pin::change_pin(context, ready, args).await,
         Command::Replace => replace::replace(context, ready).await,
         Command::Confirm(args) => replace::confirm(context, ready, args).await,
-        Command::Lift { relying_party } => look::lift(context, ready, relying_party.as_ref()).await,
+        Command::Lift { relying_party } => look::lift(context, ready, relying_party.as_deref()).await,
         Command::Suspend => {
             let state = ready.phone.suspend(&ready.server).await?;
-            context.output.show(&MovedView { state })
+            context.output.show(&MovedView::new(state, &ready.commands))
         }
         Command::Resume => {
-            let challenge_id = ready.phone.resume(&ready.server).await?.to_string();
-            context.output.show(&ResumingView { challenge_id })
+            let challenge_id = ready.phone.resume(&ready.server).await?;
+            context
+                .output
+                .show(&ResumingView::new(challenge_id, &ready.commands))
         }
         Command::Revoke { .. } => {
             let state = ready.phone.revoke(&ready.server).await?;
-            context.output.show(&MovedView { state })
+            context.output.show(&MovedView::new(state, &ready.commands))
         }
         Command::Veto { device } => {
             let state = ready.phone.veto(&ready.server, device).await?;

@@ -13,6 +13,8 @@ use crate::output::{View, table, time_text};
 /// What the daemon calls itself where it asks.
 const OWN_NAME: &str = "Paraphe";
 const PAGE_SIZE: u32 = 100;
+/// Channels of the phones of operators.
+const STAFF: [&str; 2] = ["operator", "init"];
 
 pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
     let (phone, server) = (&ready.phone, &ready.server);
@@ -45,6 +47,9 @@ pub(super) async fn history(context: &Context, ready: &Ready) -> Result<()> {
 struct HistoryView {
     entries: Vec<Entry>,
     phones: Vec<Event>,
+    /// Whether they are phones of an operator, which no clerk enrols.
+    #[serde(skip)]
+    staff: bool,
     /// Events of the phones that were taken out of the daemon's database, or changed there.
     missing: u32,
 }
@@ -73,6 +78,9 @@ struct Event {
 impl HistoryView {
     fn new(own: DeviceId, entries: Vec<HistoryEntry>, events: Vec<DeviceEvent>, missing: u32) -> Self {
         let own = own.to_string();
+        let staff = events
+            .iter()
+            .any(|event| event.who == "own_phone" && STAFF.contains(&event.why.as_str()));
         let entries = entries.into_iter().map(|entry| Entry {
             at: Timestamp::from_secs(entry.at),
             challenge_id: entry.challenge_id,
@@ -93,6 +101,7 @@ impl HistoryView {
         Self {
             entries: entries.collect(),
             phones: phones.collect(),
+            staff,
             missing,
         }
     }
@@ -111,13 +120,17 @@ impl Entry {
 }
 
 impl Event {
-    fn row(&self) -> (Timestamp, [String; 4]) {
+    fn row(&self, staff: bool) -> (Timestamp, [String; 4]) {
         let what = match self.this_phone {
             true => "this phone".to_owned(),
             false => format!("phone {}", short(&self.device_id)),
         };
         let happened = format!("{}: {}", words(&self.event), why(&self.who, &self.why));
-        (self.at, [time_text(self.at), who(&self.who), what, happened])
+        let by = match self.who.as_str() {
+            "clerk" if staff => "an operator".to_owned(),
+            name => who(name),
+        };
+        (self.at, [time_text(self.at), by, what, happened])
     }
 }
 
@@ -180,7 +193,9 @@ fn words(name: &str) -> String {
 impl View for HistoryView {
     fn text(&self) -> String {
         let asked = self.entries.iter().map(Entry::row);
-        let mut rows: Vec<_> = asked.chain(self.phones.iter().map(Event::row)).collect();
+        let mut rows: Vec<_> = asked
+            .chain(self.phones.iter().map(|event| event.row(self.staff)))
+            .collect();
         let missing = match self.missing {
             0 => String::new(),
             count => format!(
@@ -243,5 +258,30 @@ mod tests {
         assert_eq!(empty.text(), "Nothing yet.\n");
         let emptied = HistoryView::new(own, Vec::new(), Vec::new(), 2);
         assert!(emptied.text().contains("missing: 2"));
+    }
+
+    #[test]
+    fn the_phone_of_an_operator_is_confirmed_by_no_clerk() {
+        let own = DeviceId::from_bytes([1; 16]);
+        let event = |event: &str, who: &str, why: &str| DeviceEvent {
+            device_id: own.to_string(),
+            event: event.into(),
+            who: who.into(),
+            why: why.into(),
+            ..Default::default()
+        };
+        let text = |channel: &str| {
+            let events = vec![
+                event("registered", "own_phone", channel),
+                event("confirmed", "clerk", "six_digits"),
+            ];
+            HistoryView::new(own, Vec::new(), events, 0).text()
+        };
+        assert!(text("counter").contains("a clerk"));
+        let staff = text("operator");
+        assert!(
+            staff.contains("an operator") && !staff.contains("a clerk"),
+            "{staff}"
+        );
     }
 }

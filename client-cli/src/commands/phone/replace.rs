@@ -31,18 +31,19 @@ pub struct ConfirmArgs {
 /// Shows the secret for the new phone, once.
 pub(super) async fn replace(context: &Context, ready: &Ready) -> Result<()> {
     let invited = ready.phone.replace(&ready.server).await?;
+    let confirm = ready.commands.line(&format!("confirm {}", invited.activation_id));
     let next = format!(
-        "\n  Activate the new phone with it. Then type the six digits that it shows, here: paraphe phone confirm {}",
-        invited.activation_id
+        "  What this phone handed out before is void. Activate the new phone with this;\n  \
+         then type the six digits that it shows, here:\n  {confirm}\n"
     );
-    context.output.show(&IssuedView::new(IssueActivationResponse {
+    let issued = IssueActivationResponse {
         activation_id: invited.activation_id.to_string(),
         code: invited.code,
         uri: invited.uri,
         expires_at: invited.expires_at.as_secs(),
         ..Default::default()
-    })?)?;
-    context.output.say(&next)
+    };
+    context.output.show(&IssuedView::new(issued, next)?)
 }
 
 /// Asks for the six digits of the new phone and for the PIN of this one.
@@ -59,7 +60,8 @@ pub(super) async fn confirm(context: &Context, ready: &Ready, args: ConfirmArgs)
         match approve(ready, &shown, &digits, &pin).await {
             Ok(()) => {
                 let device = ready.phone.device(&ready.server).await?;
-                return context.output.show(&ReplacingView::new(&shown, &device));
+                let view = ReplacingView::new(&shown, &device, &ready.commands);
+                return context.output.show(&view);
             }
             Err(error) if may_retype(&error, args.pin_file.is_none()) => {
                 context.output.note(&error.to_string());

@@ -1,10 +1,12 @@
 //! What `paraphe phone` prints.
 
-use paraphe_companion::{Device, DeviceState, Newcomer, Phone, Receipt, Shown};
+use paraphe_companion::{Device, DeviceState, Phone, Receipt, Shown};
+use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::statements::Display;
 use paraphe_proto::time::Timestamp;
 use serde::Serialize;
 
+use super::command::Commands;
 use crate::handset;
 use crate::output::{View, facts, time_text};
 
@@ -61,15 +63,19 @@ pub struct ReplacingView {
     new_device_id: String,
     state: DeviceState,
     replaced_at: Option<Timestamp>,
+    #[serde(skip)]
+    veto: String,
 }
 
 impl ReplacingView {
     /// What was approved, and what became of this phone.
-    pub fn new(shown: &Shown, device: &Device) -> Self {
+    pub fn new(shown: &Shown, device: &Device, commands: &Commands) -> Self {
         let new = shown.replacement().map(|new| new.device_id.to_string());
+        let new = new.unwrap_or_default();
         Self {
             challenge_id: shown.challenge_id().to_string(),
-            new_device_id: new.unwrap_or_default(),
+            veto: commands.line(&format!("veto --device {new}")),
+            new_device_id: new,
             state: device.state,
             replaced_at: device.replaced_at,
         }
@@ -85,104 +91,13 @@ impl View for ReplacingView {
         ]);
         let next = match self.replaced_at {
             Some(_) => format!(
-                "Until then this phone counts; keep it in use, or the new one is revoked. Not you? paraphe phone veto --device {}\n",
-                self.new_device_id
+                "Until then this phone counts. Do not suspend or revoke it: that revokes the new one.\nNot you? {}\n",
+                self.veto
             ),
             None => "The new phone counts from now on.\n".to_owned(),
         };
         format!("{facts}{next}")
     }
-}
-
-/// The phone as the daemon sees it.
-#[derive(Serialize)]
-pub struct StatusView {
-    device_id: String,
-    #[serde(flatten)]
-    device: Device,
-}
-
-impl StatusView {
-    /// Puts together.
-    pub fn new(phone: &Phone, device: Device) -> Self {
-        Self {
-            device_id: phone.device_id().to_string(),
-            device,
-        }
-    }
-}
-
-impl View for StatusView {
-    fn text(&self) -> String {
-        let time = |at: Option<Timestamp>| at.map(time_text).unwrap_or_default();
-        let counts = matches!(
-            self.device.state,
-            DeviceState::Quarantined | DeviceState::Active | DeviceState::Suspended
-        );
-        let attempts = match counts {
-            true => self.device.attempts_left.to_string(),
-            false => String::new(),
-        };
-        let wait = match self.device.wait_s {
-            0 => String::new(),
-            seconds => format!("{seconds} s"),
-        };
-        let attested = self.device.attestation.as_ref().map_or_else(
-            || "no".to_owned(),
-            |verified| format!("{}, {}", verified.security_level, verified.kind),
-        );
-        let blocked: Vec<String> = self
-            .device
-            .blocked
-            .iter()
-            .map(|blocked| blocked.name.clone())
-            .collect();
-        let rows = [
-            ("phone", self.device_id.clone()),
-            ("state", self.device.state.to_string()),
-            ("quarantined until", time(self.device.quarantined_until)),
-            ("PIN attempts left", attempts),
-            ("next attempt in", wait),
-            ("blocked", blocked.join(", ")),
-            ("frozen since", time(self.device.frozen_since)),
-            ("valid until", time(self.device.valid_until)),
-            ("replaced at", time(self.device.replaced_at)),
-            ("another phone at", time(self.device.added_at)),
-            ("key attested", attested),
-        ];
-        let newcomers = self.device.newcomers.iter();
-        let newcomers = newcomers.map(|new| ("newer phone", newcomer(&self.device_id, new)));
-        let table = facts(rows.into_iter().chain(newcomers));
-        format!("{table}{}", what_it_means(self.device.state))
-    }
-}
-
-/// What the holder of such a phone may want to do.
-fn what_it_means(state: DeviceState) -> &'static str {
-    match state {
-        DeviceState::AwaitingConfirmation => {
-            "It waits for somebody to type its six digits; where that is not done in time it is revoked.\n"
-        }
-        DeviceState::Quarantined => "Until its quarantine is over it may only refuse.\n",
-        DeviceState::Suspended => "It answers nothing until its PIN lets it go on: paraphe phone resume\n",
-        DeviceState::Locked => "Its PIN was wrong too often: its holder needs a new enrolment.\n",
-        DeviceState::Revoked => "It has ended for good: its holder needs a new enrolment.\n",
-        DeviceState::Replaced => "Another phone of its holder has taken its place.\n",
-        DeviceState::Expired => {
-            "The identity document behind it is no longer valid: its holder needs a new enrolment.\n"
-        }
-        _ => "",
-    }
-}
-
-fn newcomer(own: &str, new: &Newcomer) -> String {
-    let does = match new.replaces.map(|id| id.to_string()) {
-        Some(id) if id == own => "takes the place of this one".to_owned(),
-        Some(id) => format!("takes the place of {id}"),
-        None => "counts beside this one".to_owned(),
-    };
-    let (id, at) = (new.device_id, time_text(new.counts_at));
-    format!("{does} {at}; not you? paraphe phone veto --device {id}")
 }
 
 /// A verified challenge.
@@ -217,8 +132,9 @@ impl ShownView {
     }
 
     /// What to type to say yes.
-    pub fn next_command(&self) -> String {
-        format!("paraphe phone approve {}\n", self.challenge_id)
+    pub fn next_command(&self, commands: &Commands) -> String {
+        let approve = commands.line(&format!("approve {}", self.challenge_id));
+        format!("{approve}\n")
     }
 }
 
@@ -265,32 +181,49 @@ impl View for AnsweredView {
 /// A challenge that lifts blocks, once approved.
 #[derive(Serialize)]
 pub struct LiftedView {
-    /// chl_…
-    pub challenge_id: String,
+    challenge_id: ChallengeId,
+    #[serde(skip)]
+    approve: String,
+}
+
+impl LiftedView {
+    /// The challenge, and the command that answers it.
+    pub fn new(challenge_id: ChallengeId, commands: &Commands) -> Self {
+        Self {
+            challenge_id,
+            approve: commands.line(&format!("approve {challenge_id}")),
+        }
+    }
 }
 
 impl View for LiftedView {
     fn text(&self) -> String {
-        format!(
-            "Approve {0} to lift: paraphe phone approve {0}\n",
-            self.challenge_id
-        )
+        format!("Approve {} to lift: {}\n", self.challenge_id, self.approve)
     }
 }
 
 /// A phone that moved.
 #[derive(Serialize)]
 pub struct MovedView {
+    state: DeviceState,
+    #[serde(skip)]
+    resume: String,
+}
+
+impl MovedView {
     /// Where it is now.
-    pub state: DeviceState,
+    pub fn new(state: DeviceState, commands: &Commands) -> Self {
+        let resume = commands.line("resume");
+        Self { state, resume }
+    }
 }
 
 impl View for MovedView {
     fn text(&self) -> String {
         let next = match self.state {
-            DeviceState::Suspended => " It goes on with the PIN: paraphe phone resume",
-            DeviceState::Revoked => " It has ended for good; its holder needs a new enrolment.",
-            _ => "",
+            DeviceState::Suspended => format!(" It goes on with the PIN: {}", self.resume),
+            DeviceState::Revoked => " It has ended for good; its holder needs a new enrolment.".to_owned(),
+            _ => String::new(),
         };
         format!("The phone is {}.{next}\n", self.state)
     }
@@ -312,15 +245,23 @@ impl View for VetoedView {
 /// A challenge that lets a suspended phone go on, once approved.
 #[derive(Serialize)]
 pub struct ResumingView {
-    /// chl_…
-    pub challenge_id: String,
+    challenge_id: ChallengeId,
+    #[serde(skip)]
+    approve: String,
+}
+
+impl ResumingView {
+    /// The challenge, and the command that answers it.
+    pub fn new(challenge_id: ChallengeId, commands: &Commands) -> Self {
+        Self {
+            challenge_id,
+            approve: commands.line(&format!("approve {challenge_id}")),
+        }
+    }
 }
 
 impl View for ResumingView {
     fn text(&self) -> String {
-        format!(
-            "Approve {0} to go on: paraphe phone approve {0}\n",
-            self.challenge_id
-        )
+        format!("Approve {} to go on: {}\n", self.challenge_id, self.approve)
     }
 }

@@ -89,7 +89,7 @@ pub fn evaluate(s: &mut Scope<'_, '_>, id: ActivationId, element: [u8; 32]) -> R
     let mut found = load(s, id)?;
     found.require_alive(s.now)?;
     let State::Begun { evaluated, offered } = &mut found.state else {
-        return fault::ACTIVATION_STATE.broken();
+        return Err(found.at_another_step());
     };
     let offer = offered.offer.clone();
     if let Some(known) = evaluated.as_ref().filter(|known| known.element.0 == element) {
