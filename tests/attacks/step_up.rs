@@ -225,7 +225,10 @@ async fn not_me_blocks_one_backend_two_freeze_and_a_pin_lifts() {
     let none = person.phone.lift(&world.server, Some(&unblocked)).await;
     let none = none.err().unwrap();
     assert_eq!(none.code(), "lift.nothing");
-    assert!(none.to_string().ends_with("That relying party is not blocked."), "{none}");
+    assert!(
+        none.to_string().ends_with("That relying party is not blocked."),
+        "{none}"
+    );
     person.phone.lift(&world.server, None).await.unwrap();
     let shown = world.shown(&person.phone).await;
     person

@@ -9,9 +9,10 @@ use paraphe_proto::jws;
 use paraphe_proto::statements::{self, Enrolled};
 
 use super::raise::{Raise, Vouched, raise};
-use super::{Scope, pairwise};
+use super::{Scope, challenge, pairwise};
 use crate::domain::catalogue::ParameterValue;
-use crate::domain::challenge::{Challenge, Purpose};
+use crate::domain::challenge::{Challenge, Purpose, State};
+use crate::domain::device::Device;
 use crate::domain::fault::{Fault, Result};
 use crate::store;
 
@@ -90,4 +91,26 @@ pub fn waiting(
     };
     let mut same = pending.into_iter().map(|pending| pending.record);
     Ok(same.find(|pending| pending.is_open(now) && is_same(&pending.purpose) && is_shown(pending)))
+}
+
+/// Ends what the daemon still asks on a phone and a new question takes the place of, unless a PIN was tried on it within the last 60 s: then
+/// it fails by itself.
+///
+/// # Errors
+/// Those of the store.
+pub fn supersede(
+    s: &mut Scope<'_, '_>,
+    phone: &Device,
+    is_same: impl Fn(&Purpose) -> bool,
+    actor: &str,
+) -> Result<Vec<Challenge>> {
+    let mut superseded = Vec::new();
+    for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
+        let free = phone.attempts.require_uncharged(pending.id, s.now).is_ok();
+        if free && pending.is_open(s.now) && is_same(&pending.purpose) {
+            let state = State::Superseded { at: s.now };
+            superseded.push(challenge::conclude(s, pending, state, actor)?.record);
+        }
+    }
+    Ok(superseded)
 }

@@ -11,18 +11,17 @@ use paraphe_proto::statements::{self, REPLACE_ACTION};
 
 use super::activation::{self as activations, Issue, Issued};
 use super::newcomer::replacement_of;
-use super::own::{Own, raise_own, waiting};
+use super::own::{Own, raise_own, supersede, waiting};
 use super::quota::{Quota, require_share};
 use super::raise::Vouched;
-use super::{Scope, challenge as challenges, expiry, life};
+use super::{Scope, expiry, life};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, State};
-use crate::domain::challenge::{Challenge, Purpose, State as ChallengeState};
+use crate::domain::challenge::{Challenge, Purpose};
 use crate::domain::device::{Cause, Device, ProvenPhone, Who, Word};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::relying_party::DAEMON;
-use crate::store;
 use crate::store::challenge::{DAY_S, TEN_MINUTES_S};
 use crate::store::record::Stored;
 use crate::store::{activation, device, subject};
@@ -56,7 +55,8 @@ pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
     }
     require_none_pending(s, &phone)?;
     require_few(s, &phone, i64::from(profile.activation_lifetime_s))?;
-    let superseded = supersede(s, &phone)?;
+    let is_one = |purpose: &Purpose| matches!(purpose, Purpose::Replace { .. });
+    let superseded = supersede(s, &phone, is_one, &phone.id.to_string())?;
     let actor = phone.id.to_string();
     for earlier in activation::open_of_subject(&mut s.rows, phone.subject_id)? {
         if earlier.vouched_by == Some(phone.id) {
@@ -104,20 +104,6 @@ fn require_few(s: &mut Scope<'_, '_>, phone: &Device, lifetime_s: i64) -> Result
         }
     }
     Ok(())
-}
-
-/// Ends what is still asked about an earlier one, unless a PIN was tried on it within the last 60 s: then it fails by itself.
-fn supersede(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Vec<Challenge>> {
-    let mut superseded = Vec::new();
-    for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
-        let free = phone.attempts.require_uncharged(pending.id, s.now).is_ok();
-        if free && pending.is_open(s.now) && matches!(pending.purpose, Purpose::Replace { .. }) {
-            let state = ChallengeState::Superseded { at: s.now };
-            let concluded = challenges::conclude(s, pending, state, &phone.id.to_string())?;
-            superseded.push(concluded.record);
-        }
-    }
-    Ok(superseded)
 }
 
 /// The phone that handed an activation out, as long as its word counts.

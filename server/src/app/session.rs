@@ -9,7 +9,7 @@ use paraphe_proto::ids::{ChallengeId, DeviceId, OperatorId};
 
 use super::Scope;
 use super::operator::phone_of;
-use super::own::{Own, raise_own};
+use super::own::{Own, raise_own, supersede};
 use super::quota::require_share;
 use crate::domain::challenge::{Challenge, Purpose, State};
 use crate::domain::fault::{self, Result};
@@ -23,12 +23,21 @@ const ACTION: &str = "paraphe.login";
 /// For how long an approved login may be redeemed, seconds.
 const REDEEM_S: i64 = 120;
 
-/// Raises the login challenge. `terminal` is the thumbprint of the key that signed the DPoP proof.
+/// A login that was begun.
+pub struct Begun {
+    /// Its challenge.
+    pub challenge: Challenge,
+    /// Earlier ones of this terminal, which wait no longer: their watchers are woken.
+    pub superseded: Vec<Challenge>,
+}
+
+/// Raises the login challenge, in the place of one that this terminal asked before. `terminal` is the thumbprint of the key that signed the
+/// DPoP proof.
 ///
 /// # Errors
 /// `caller.unauthenticated`, alike for an unknown terminal, an unknown or disabled operator and one without phone;
 /// `login.too_many`.
-pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challenge> {
+pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Begun> {
     let Some(terminal) = operator::terminal(&mut s.rows, terminal)? else {
         return fault::UNAUTHENTICATED.broken();
     };
@@ -40,7 +49,9 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
         return fault::UNAUTHENTICATED.broken();
     };
     require_share(s, &phone, fault::LOGIN_EXHAUSTED)?;
-    raise_own(
+    let is_one = |purpose: &Purpose| matches!(purpose, Purpose::Login { terminal: at, .. } if *at == terminal.thumbprint);
+    let superseded = supersede(s, &phone, is_one, &operator.id.to_string())?;
+    let challenge = raise_own(
         s,
         Own {
             relying_party_id: DAEMON,
@@ -57,7 +68,11 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challe
             enrolment: None,
             replacement: None,
         },
-    )
+    )?;
+    Ok(Begun {
+        challenge,
+        superseded,
+    })
 }
 
 /// What `Complete` answers.

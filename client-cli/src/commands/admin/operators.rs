@@ -116,10 +116,7 @@ struct NewOperatorView {
 
 impl View for NewOperatorView {
     fn text(&self) -> String {
-        let ended = self
-            .ended
-            .map(|ended| format!("  {ended}\n"))
-            .unwrap_or_default();
+        let ended = self.ended.map(|ended| format!("  {ended}\n")).unwrap_or_default();
         format!("{}\n{ended}{}", self.operator.text(), self.activation.text())
     }
 }
