@@ -15,14 +15,19 @@ use crate::daemon::Daemon;
 use crate::hand::{OPEN, Parts, approve, ask, code_of};
 use crate::world::{PIN, Person, World, connect};
 
-/// `paraphed keys …`: its output, or what it refused with.
-pub fn keys(daemon: &Daemon, step: &[&str]) -> Result<String, String> {
+/// `paraphed keys …`.
+pub fn command(daemon: &Daemon, step: &[&str]) -> std::process::Command {
     let mut command = std::process::Command::new(crate::daemon::binary("debug", "paraphed-test-hooks"));
     command.arg("keys").args(step).arg("--config");
     command.arg(daemon.path("paraphed.toml"));
     command.env("PARAPHE_TEST_CLOCK_FILE", daemon.path("clock"));
     command.envs(daemon.environment.iter().map(|(name, value)| (name, value)));
-    let output = command.output().unwrap();
+    command
+}
+
+/// `paraphed keys …`: its output, or what it refused with.
+pub fn keys(daemon: &Daemon, step: &[&str]) -> Result<String, String> {
+    let output = command(daemon, step).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() {
         return Ok(text(output.stdout));

@@ -5,6 +5,7 @@
  *   live  everything is passed on          gone  the token was pulled out
  *   flip  signatures have one wrong bit    pin   the PIN was changed
  *   last  one wrong PIN is left, and nobody is logged in
+ *   keep  no object is destroyed           half  of each pair only the private half is
  * A session of another generation is dead, as every session is once a token was pulled out or its service restarted.
  * Each login is one byte in $TOKEN_MOOD.logins.
  */
@@ -16,8 +17,9 @@
 typedef unsigned long ulong_t;
 typedef ulong_t (*call_t)();
 
-enum { GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, SIGN_INIT = 42, SIGN = 43, CALLS = 68 };
-enum { OK = 0, DEVICE_REMOVED = 0x32, PIN_INCORRECT = 0xa0, SESSION_HANDLE_INVALID = 0xb3, TOKEN_NOT_PRESENT = 0xe0 };
+enum { GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, DESTROY_OBJECT = 22, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN = 43, CALLS = 68 };
+enum { OK = 0, DEVICE_ERROR = 0x30, DEVICE_REMOVED = 0x32, PIN_INCORRECT = 0xa0, SESSION_HANDLE_INVALID = 0xb3, TOKEN_NOT_PRESENT = 0xe0 };
+enum { CKA_CLASS = 0, CKO_PUBLIC_KEY = 2 };
 enum { SESSIONS = 1 << 16, USER_PIN_FINAL_TRY = 0x20000 };
 
 struct token_info {
@@ -101,6 +103,25 @@ static ulong_t login(ulong_t session, ulong_t user, unsigned char *pin, ulong_t 
     return behind.call[LOGIN](session, user, pin, length);
 }
 
+struct attribute {
+    ulong_t type;
+    void *value;
+    ulong_t length;
+};
+
+static ulong_t destroy_object(ulong_t session, ulong_t object)
+{
+    int now;
+    ulong_t class = 0;
+    struct attribute asked = {CKA_CLASS, &class, sizeof class};
+    if (mood("keep", &now))
+        return DEVICE_ERROR;
+    ulong_t said = behind.call[GET_ATTRIBUTE_VALUE](session, object, &asked, 1ul);
+    if (said == OK && class == CKO_PUBLIC_KEY && mood("half", &now))
+        return DEVICE_ERROR;
+    return behind.call[DESTROY_OBJECT](session, object);
+}
+
 static ulong_t sign_init(ulong_t session, void *mechanism, ulong_t key)
 {
     int now;
@@ -134,6 +155,7 @@ ulong_t C_GetFunctionList(struct list **out)
     shown.call[GET_SESSION_INFO] = (call_t)get_session_info;
     shown.call[OPEN_SESSION] = (call_t)open_session;
     shown.call[LOGIN] = (call_t)login;
+    shown.call[DESTROY_OBJECT] = (call_t)destroy_object;
     shown.call[SIGN_INIT] = (call_t)sign_init;
     shown.call[SIGN] = (call_t)sign;
     *out = &shown;

@@ -1,6 +1,8 @@
 //! Issuer keys on a PKCS#11 token: SoftHSM, in a folder of its own, behind a module that fails as tokens do (`token.c`).
 //! What they sign verifies, they cannot leave the token, and a token that is wrong or away is named and changes nothing.
 
+mod planted;
+mod retired;
 mod rotation;
 mod softhsm;
 mod starts;

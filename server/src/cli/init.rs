@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use paraphe_proto::keys::{Signer, SoftwareKey};
+use paraphe_proto::statements::KeyUse;
 use rand_core::{CryptoRng, RngCore};
 use serde::Serialize;
 
 use super::CommandError;
+use super::keys::{origin, word};
 use crate::app::bootstrap::{FirstAdministrator, bootstrap};
 use crate::app::{Facts, Scope};
 use crate::clock::Clock;
@@ -48,10 +50,20 @@ pub struct InitArguments {
 struct Report {
     issuer: String,
     administrators: Vec<Administrator>,
+    issuer_keys: Vec<NewKey>,
     root_key_file: PathBuf,
     root_public_key_file: PathBuf,
     terminal_key_file: PathBuf,
     ca_file: Option<PathBuf>,
+}
+
+/// An issuer key, and whether it was on the token before.
+#[derive(Serialize)]
+struct NewKey {
+    #[serde(rename = "use")]
+    key_use: KeyUse,
+    kid: String,
+    was_there: bool,
 }
 
 #[derive(Serialize)]
@@ -97,9 +109,16 @@ pub fn init(arguments: &InitArguments) -> Result<(), CommandError> {
     if let Some(ca_file) = &ca_file {
         development_tls(&config, ca_file)?;
     }
+    let new_keys = keys.ring();
+    let new_keys = new_keys.new_since(None).map(|(key_use, kid, was_there)| NewKey {
+        key_use,
+        kid: kid.to_owned(),
+        was_there,
+    });
     let report = |administrators| Report {
         issuer: config.issuer.to_string(),
         administrators,
+        issuer_keys: new_keys.collect(),
         root_public_key_file: config.keys.root_public_key_file.clone(),
         root_key_file: root_file.clone(),
         terminal_key_file: terminal_file.clone(),
@@ -276,6 +295,10 @@ fn print(report: &Report, json: bool) -> Result<(), CommandError> {
             "  typed code  {}\n  QR content  {}\n",
             administrator.code, administrator.uri
         )?;
+    }
+    for key in &report.issuer_keys {
+        let (key_use, origin) = (word(key.key_use), origin(key.was_there));
+        writeln!(out, "issuer key {key_use:<10} {:<44} {origin}", key.kid)?;
     }
     writeln!(
         out,

@@ -5,7 +5,6 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use paraphe_proto::statements::{KeyState, KeyUse};
@@ -15,7 +14,7 @@ use serde::Serialize;
 use super::CommandError;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::keys::{IssuerKeys, KeysError, Ring, lock, read_master_key, read_public_key};
+use crate::keys::{IssuerKeys, KeysError, Ring, Undestroyed, read_master_key, read_public_key};
 use crate::open::StartError;
 use crate::store::db::Db;
 use crate::store::meta;
@@ -23,6 +22,9 @@ use crate::store::record::StoreError;
 use crate::store::seal::Sealer;
 
 pub(super) mod emergency;
+mod work;
+
+use work::{Destroyed, Work};
 
 /// Backends may keep the JWK set for 300 s: the next assertion key is in every copy after twice that.
 const NEXT_FOR_S: i64 = 600;
@@ -85,7 +87,8 @@ struct NextArguments {
 /// Runs the command.
 ///
 /// # Errors
-/// `keys.step`, `keys.too_early`, `keys.busy`, and what is wrong with the files; nothing is changed then.
+/// `keys.step`, `keys.too_early`, `keys.busy`, and what is wrong with the files; nothing is changed then. `keys.not_destroyed` where the
+/// step is taken and a retired key is still on the token.
 pub fn keys(arguments: &KeysArguments) -> Result<(), CommandError> {
     match &arguments.step {
         Step::List(arguments) => list(arguments),
@@ -96,9 +99,7 @@ pub fn keys(arguments: &KeysArguments) -> Result<(), CommandError> {
             Ring::require_activate,
             |config, ring, now| ring.activate(config.issuer.as_str(), now),
         ),
-        Step::Retire(arguments) => step(arguments, OVERLAP_S, Ring::require_retire, |config, ring, now| {
-            ring.retire(config.issuer.as_str(), now)
-        }),
+        Step::Retire(arguments) => retire(arguments),
         Step::Emergency(arguments) => emergency::emergency(arguments),
     }
 }
@@ -117,41 +118,73 @@ fn next(arguments: &NextArguments) -> Result<(), CommandError> {
     })
 }
 
+/// Once the old keys are retired, it destroys those that are still on the token, however often it is run.
+fn retire(arguments: &StepArguments) -> Result<(), CommandError> {
+    let work = Work::begin(&arguments.config)?;
+    let is_left = !work.ring().undestroyed().is_empty();
+    let earlier = work.destroy_retired()?;
+    if is_left && work.ring().require_retire().is_err() {
+        return earlier.tell(&mut anstream::stdout());
+    }
+    let take = |config: &Config, ring: &Ring, now| ring.retire(config.issuer.as_str(), now);
+    take_step(
+        &work,
+        earlier,
+        arguments.now,
+        OVERLAP_S,
+        Ring::require_retire,
+        take,
+    )
+}
+
 fn step(
     arguments: &StepArguments,
     wait_s: i64,
     may: impl FnOnce(&Ring) -> Result<(), KeysError>,
     take: impl FnOnce(&Config, &Ring, Timestamp) -> Result<Ring, KeysError>,
 ) -> Result<(), CommandError> {
-    let config = Config::load(&arguments.config)?;
-    let path = &config.keys.issuer_keys_file;
-    let _lock = lock(path).map_err(StartError::from)?;
-    emergency::require_none(path).map_err(StartError::from)?;
-    let (keys, sealer) = open(&config)?;
-    let now = now()?;
-    let ring = keys.ring();
+    let work = Work::begin(&arguments.config)?;
+    let earlier = work.destroy_retired()?;
+    take_step(&work, earlier, arguments.now, wait_s, may, take)
+}
+
+fn take_step(
+    work: &Work,
+    earlier: Destroyed,
+    at_once: bool,
+    wait_s: i64,
+    may: impl FnOnce(&Ring) -> Result<(), KeysError>,
+    take: impl FnOnce(&Config, &Ring, Timestamp) -> Result<Ring, KeysError>,
+) -> Result<(), CommandError> {
+    let (config, ring, now) = (&work.config, work.ring(), now()?);
     may(&ring).map_err(StartError::from)?;
-    let published = published(&config)?;
-    match arguments.now {
-        true => require_followed(&config, published.0, ring.version())?,
+    let published = published(config)?;
+    match at_once {
+        true => require_followed(config, published.0, ring.version())?,
         false => require_published(published, ring.version(), wait_s, now).map_err(StartError::from)?,
     }
-    let taken = Arc::new(take(&config, &ring, now).map_err(StartError::from)?);
-    keys.follow(Arc::clone(&taken));
-    keys.replace(path, &sealer).map_err(StartError::from)?;
-    let mut out = anstream::stdout();
+    let taken = take(config, &ring, now).map_err(StartError::from)?;
+    work.put(taken)?;
+    let destroyed = work.destroy_retired()?;
+    let (taken, mut out) = (work.ring(), anstream::stdout());
     writeln!(
         out,
         "Key set {} is made. The daemon publishes it at its next reload: systemctl reload paraphed",
         taken.version()
     )?;
-    for (label, error) in ring.destroy_gone(&taken) {
-        writeln!(
-            out,
-            "The retired key {label:?} is still on the token ({error}): delete it with the token's own tools."
-        )?;
+    for (key_use, kid, was_there) in taken.new_since(Some(&ring)) {
+        writeln!(out, "{:<10} {kid:<44} {}", word(key_use), origin(was_there))?;
     }
-    Ok(())
+    // What was left before was tried once more.
+    destroyed.after(earlier).tell(&mut out)
+}
+
+/// How a key came to be used.
+pub(super) fn origin(was_there: bool) -> &'static str {
+    match was_there {
+        true => "taken: it was on the token",
+        false => "made",
+    }
 }
 
 fn now() -> Result<Timestamp, StartError> {
@@ -216,6 +249,16 @@ struct Listed {
     published: u64,
     published_at: i64,
     keys: Vec<ListedKey>,
+    /// Retired keys that may still be on the token.
+    undestroyed: Vec<UndestroyedKey>,
+}
+
+#[derive(Serialize)]
+struct UndestroyedKey {
+    #[serde(rename = "use")]
+    key_use: KeyUse,
+    kid: String,
+    label: String,
 }
 
 #[derive(Serialize)]
@@ -225,6 +268,16 @@ struct ListedKey {
     kid: String,
     state: KeyState,
     signs: bool,
+}
+
+impl UndestroyedKey {
+    fn of(key: &Undestroyed) -> Self {
+        Self {
+            key_use: key.key_use(),
+            kid: key.kid().to_owned(),
+            label: key.label().to_owned(),
+        }
+    }
 }
 
 fn list(arguments: &ListArguments) -> Result<(), CommandError> {
@@ -248,6 +301,7 @@ fn list(arguments: &ListArguments) -> Result<(), CommandError> {
         published,
         published_at: since.as_secs(),
         keys: listed.collect(),
+        undestroyed: ring.undestroyed().iter().map(UndestroyedKey::of).collect(),
     };
     let mut out = anstream::stdout();
     if arguments.json {
@@ -265,6 +319,15 @@ fn list(arguments: &ListArguments) -> Result<(), CommandError> {
         "key set {}, of which the daemon serves {published}",
         listed.key_set
     )?;
+    for key in &listed.undestroyed {
+        writeln!(
+            out,
+            "the retired {} key {} may still be on the token as {:?}: `paraphed keys retire` destroys it",
+            word(key.key_use),
+            key.kid,
+            key.label
+        )?;
+    }
     match emergency {
         Some((path, true)) => writeln!(
             out,
@@ -281,15 +344,18 @@ fn list(arguments: &ListArguments) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn words(key_use: KeyUse, state: KeyState) -> (&'static str, &'static str) {
-    let key_use = match key_use {
+pub(super) fn word(key_use: KeyUse) -> &'static str {
+    match key_use {
         KeyUse::Challenge => "challenge",
         KeyUse::Assertion => "assertion",
-    };
+    }
+}
+
+fn words(key_use: KeyUse, state: KeyState) -> (&'static str, &'static str) {
     let state = match state {
         KeyState::Next => "next",
         KeyState::Active => "active",
         KeyState::Retired => "retired",
     };
-    (key_use, state)
+    (word(key_use), state)
 }

@@ -108,6 +108,12 @@ pub enum KeysError {
          removing {0}"
     )]
     EmergencyPrepared(PathBuf),
+    /// Retired keys that are still on the token.
+    #[error(
+        "on the token there is still {0}. The issuer keys file names what is left: mend what is wrong, or delete the retired key with the \
+         token's own tools, and run `paraphed keys retire` again"
+    )]
+    NotDestroyed(String),
     /// The token that holds the issuer keys.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -135,6 +141,7 @@ impl KeysError {
             Self::OtherSet(_) => "keys.other_set",
             Self::OtherRootKey { .. } => "keys.other_root_key",
             Self::EmergencyPrepared(_) => "keys.emergency_prepared",
+            Self::NotDestroyed(_) => "keys.not_destroyed",
             Self::Token(error) => error.code(),
         }
     }

@@ -62,7 +62,11 @@ impl IssuerKeys {
         let blob = sealed::seal(self, path, sealer)?;
         let owner = std::fs::metadata(path).map_err(unwritable)?;
         let fresh = beside(path, ".new");
-        write_replacing(&fresh, &blob, &owner)
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options
+            .open(&fresh)
+            .and_then(|mut file| write_owned(&mut file, &blob, &owner))
             .and_then(|()| std::fs::rename(&fresh, path))
             .and_then(|()| sync_folder(path))
             .map_err(unwritable)
@@ -102,18 +106,12 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Writes a file that belongs to the owner of the one it will replace: root runs the command, the daemon's user reads.
-fn write_replacing(path: &Path, contents: &[u8], owner: &std::fs::Metadata) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+/// Writes a file that belongs to the owner of another: root runs the command, the daemon's user reads. Its contents are durable then, its
+/// name is not yet.
+fn write_owned(file: &mut std::fs::File, contents: &[u8], owner: &std::fs::Metadata) -> std::io::Result<()> {
     let made = file.metadata()?;
     if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) {
-        std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        std::os::unix::fs::fchown(&*file, Some(owner.uid()), Some(owner.gid()))?;
     }
     file.write_all(contents)?;
     file.sync_all()
@@ -181,19 +179,29 @@ pub fn write_new_like(like: &Path, path: &Path, contents: &[u8]) -> Result<(), K
         source,
     };
     let owner = std::fs::metadata(like).map_err(unreadable)?;
-    write_new(path, contents)?;
-    let made = std::fs::metadata(path).map_err(unreadable)?;
-    if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) {
-        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).map_err(unreadable)?;
-    }
-    sync_folder(path).map_err(unreadable)
+    let mut file = create_new(path)?;
+    write_owned(&mut file, contents, &owner)
+        .and_then(|()| sync_folder(path))
+        .map_err(unreadable)
 }
 
-/// Writes a new file with mode 0600, durable, never over another.
+/// Writes a new file with mode 0600, never over another; it and its name are durable.
 ///
 /// # Errors
 /// [`KeysError::Exists`], [`KeysError::Unreadable`].
 pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), KeysError> {
+    let unwritable = |source| KeysError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = create_new(path)?;
+    file.write_all(contents)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder(path))
+        .map_err(unwritable)
+}
+
+fn create_new(path: &Path) -> Result<std::fs::File, KeysError> {
     let unwritable = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::AlreadyExists => KeysError::Exists(path.to_owned()),
         _ => KeysError::Unreadable {
@@ -202,15 +210,8 @@ pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), KeysError> {
         },
     };
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(unwritable)?;
-    file.write_all(contents)
-        .and_then(|()| file.sync_all())
-        .map_err(unwritable)
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path).map_err(unwritable)
 }
 
 #[cfg(test)]

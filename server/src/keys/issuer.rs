@@ -2,10 +2,11 @@
 
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::keys::{Signer, SigningError, SoftwareKey};
+use paraphe_proto::statements::KeyUse;
 use rand_core::{CryptoRng, RngCore};
 
 use super::KeysError;
-use super::pkcs11::{Connection, TokenError, TokenKey};
+use super::pkcs11::{Connection, TokenKey, Wanted};
 use crate::config::Keys;
 use crate::domain::secret::Secret;
 
@@ -37,11 +38,11 @@ impl IssuerKey {
         }
     }
 
-    /// Whether it is on a token, under this label.
-    pub(super) fn is_labelled(&self, label: &str) -> bool {
+    /// Its label on the token.
+    pub(super) fn token_label(&self) -> Option<&str> {
         match self {
-            Self::File(_) => false,
-            Self::Token(key) => key.label() == label,
+            Self::File(_) => None,
+            Self::Token(key) => Some(key.label()),
         }
     }
 
@@ -53,14 +54,11 @@ impl IssuerKey {
         }
     }
 
-    /// Destroys both halves on the token; what is sealed in the file is gone with the file before.
-    ///
-    /// # Errors
-    /// Those of the token, with the label.
-    pub(super) fn destroy(&self) -> Result<(), (String, TokenError)> {
+    /// Whether it was there, on the token, before this process: opened or taken, not made.
+    pub(super) fn was_there(&self) -> bool {
         match self {
-            Self::File(_) => Ok(()),
-            Self::Token(key) => key.destroy(),
+            Self::File(_) => false,
+            Self::Token(key) => !key.was_made(),
         }
     }
 
@@ -92,21 +90,11 @@ pub(super) fn generate(
 ) -> Result<[IssuerKey; 2], KeysError> {
     match &config.pkcs11 {
         Some(section) => {
-            let keys = Connection::open(section)?.make_configured(section, rng)?;
-            Ok(keys.map(IssuerKey::Token))
+            let wanted = [KeyUse::Challenge, KeyUse::Assertion];
+            let wanted = wanted.map(|key_use| Wanted::configured(section, key_use));
+            let places = Connection::open(section)?.look_at(wanted)?;
+            Ok(places.take(rng)?.map(IssuerKey::Token))
         }
         None => Ok([SoftwareKey::generate(rng)?, SoftwareKey::generate(rng)?].map(IssuerKey::File)),
     }
-}
-
-/// Challenge and assertion keys of these labels on a token.
-///
-/// # Errors
-/// [`KeysError::Token`].
-pub(super) fn make_on(
-    connection: Connection,
-    labels: [String; 2],
-    rng: &mut (impl CryptoRng + RngCore),
-) -> Result<[IssuerKey; 2], KeysError> {
-    Ok(connection.make_kept(labels, rng)?.map(IssuerKey::Token))
 }

@@ -19,7 +19,7 @@ pub use file::{lock, read_master_key, read_public_key, write_new, write_new_like
 pub use master::MasterKeys;
 pub use pkcs11::{TokenError, look as look_for_token};
 pub use proofing::ProofingKeys;
-pub use ring::{Publication, Ring};
+pub use ring::{Publication, Ring, Undestroyed};
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -6,6 +6,7 @@
 
 mod error;
 mod objects;
+mod places;
 mod token;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +19,9 @@ use p256::ecdsa::Signature;
 use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::keys::{Signer, SigningError, verify_es256};
 use paraphe_proto::statements::KeyUse;
-use rand_core::{CryptoRng, RngCore};
 
 pub use error::TokenError;
+pub use places::{Places, Wanted};
 pub use token::look;
 
 use self::objects::Pair;
@@ -75,6 +76,7 @@ pub struct TokenKey {
     token: Arc<Token>,
     label: Label,
     public: PublicKey,
+    made: bool,
     sessions: [Mutex<Option<Open>>; SESSIONS],
     turn: AtomicUsize,
 }
@@ -98,51 +100,21 @@ impl Connection {
         Ok(Self(Arc::new(Token::connect(config)?)))
     }
 
-    /// Takes the keys that the configuration names, and makes those that are not there: challenge, assertion.
+    /// Looks at the places of two keys, challenge and assertion; nothing is made yet.
     ///
     /// # Errors
-    /// [`TokenError`] naming the configuration key.
-    pub fn make_configured(
-        &self,
-        config: &Pkcs11,
-        rng: &mut (impl CryptoRng + RngCore),
-    ) -> Result<[TokenKey; 2], TokenError> {
-        let labels = [KeyUse::Challenge, KeyUse::Assertion];
-        self.make(labels.map(|key_use| Label::configured(config, key_use)), rng)
+    /// [`TokenError`] naming the configuration key: also where something is that cannot be taken.
+    pub fn look_at(&self, wanted: [Wanted; 2]) -> Result<Places, TokenError> {
+        Places::look(&self.0, wanted)
     }
 
-    /// The same for labels that the sealed file keeps.
+    /// Destroys both halves of a key, if the one of that label is still this one. Nothing is done where it is gone.
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn make_kept(
-        &self,
-        labels: [String; 2],
-        rng: &mut (impl CryptoRng + RngCore),
-    ) -> Result<[TokenKey; 2], TokenError> {
-        self.make(labels.map(Label::kept), rng)
-    }
-
-    fn make(
-        &self,
-        labels: [Label; 2],
-        rng: &mut (impl CryptoRng + RngCore),
-    ) -> Result<[TokenKey; 2], TokenError> {
+    pub fn destroy(&self, label: &str, public: &PublicKey) -> Result<(), TokenError> {
         let session = self.0.session(Access::Change)?;
-        // Both are looked at before one is made: an unfit one leaves nothing behind.
-        let [challenge, assertion] = &labels;
-        let found = [
-            objects::find(&session, challenge)?,
-            objects::find(&session, assertion)?,
-        ];
-        for (label, found) in labels.iter().zip(found) {
-            if found.is_none() {
-                objects::generate(&session, label, rng)?;
-            }
-        }
-        let [challenge, assertion] = labels;
-        let open = |label| TokenKey::open(Arc::clone(&self.0), label);
-        Ok([open(challenge)?, open(assertion)?])
+        objects::destroy(&session, &Label::kept(label.to_owned()), public)
     }
 
     /// The key of that use: of the label that the file keeps, or else of the one in the configuration.
@@ -154,24 +126,26 @@ impl Connection {
             Some(text) => Label::kept(text.to_owned()),
             None => Label::configured(config, key_use),
         };
-        TokenKey::open(Arc::clone(&self.0), label)
+        let session = self.0.session(Access::Use)?;
+        let pair = find(&session, &label)?;
+        TokenKey::open(&self.0, label, session, pair)
     }
 }
 
 impl TokenKey {
-    fn open(token: Arc<Token>, label: Label) -> Result<Self, TokenError> {
-        let session = token.session(Access::Use)?;
-        let Pair { private, public, .. } = find(&session, &label)?;
+    /// The key of this pair, which was found in this session.
+    fn open(token: &Arc<Token>, label: Label, session: Session, pair: Pair) -> Result<Self, TokenError> {
         let opened = Self {
-            token,
+            token: Arc::clone(token),
             label,
-            public,
+            public: pair.public,
+            made: false,
             sessions: Default::default(),
             turn: AtomicUsize::new(0),
         };
         let open = Open {
             session,
-            key: private,
+            key: pair.private,
         };
         let mut place = opened.place();
         *place = Some(open);
@@ -200,19 +174,9 @@ impl TokenKey {
         (self.label.setting == KEPT).then_some(self.label.text.as_str())
     }
 
-    /// Destroys both halves, if the key of that label is still this one.
-    ///
-    /// # Errors
-    /// [`TokenError`], with the label.
-    pub fn destroy(&self) -> Result<(), (String, TokenError)> {
-        let destroyed = self.token.session(Access::Change).and_then(|session| {
-            match objects::find(&session, &self.label)? {
-                Some(pair) if pair.public == self.public => objects::destroy(&session, &pair),
-                Some(_) => Err(self.label.refused("is another one by now: it was left as it is")),
-                None => Ok(()),
-            }
-        });
-        destroyed.map_err(|error| (self.label.text.clone(), error))
+    /// Whether this process has made it.
+    pub fn was_made(&self) -> bool {
+        self.made
     }
 
     /// Refuses a key that took the place of the one in the key set.

@@ -2,7 +2,7 @@
 //! `paraphed keys`, and by the daemon when it reads the key file again.
 //!
 //! Invariants: one key of each use signs, the youngest that is active; a step makes exactly one key set, signed by the challenge
-//! key that signs before it; the private half of a retired key is gone.
+//! key that signs before it; the private half of a retired key is gone, or its label on the token is kept until it is.
 
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use super::issuer::IssuerKey;
 
 mod emergency;
 mod steps;
+mod undestroyed;
+
+pub use undestroyed::Undestroyed;
 
 /// One issuer key.
 #[derive(Clone)]
@@ -45,6 +48,7 @@ pub struct Ring {
     keys: Vec<Held>,
     /// The key sets after the first, which the root key signed at `init`.
     statements: Vec<String>,
+    undestroyed: Vec<Undestroyed>,
     challenge: Arc<IssuerKey>,
     assertion: Arc<IssuerKey>,
     jwks: Arc<str>,
@@ -80,6 +84,7 @@ impl Ring {
             assertion,
             keys,
             statements,
+            undestroyed: Vec::new(),
         })
     }
 
@@ -110,6 +115,18 @@ impl Ring {
                 .iter()
                 .any(|signer| signer.public_key().thumbprint() == kid);
             (key.key_use, kid, key.state, signs)
+        })
+    }
+
+    /// What each key is for that `before` had not, its `kid`, and whether it was there on the token already.
+    pub fn new_since(&self, before: Option<&Self>) -> impl Iterator<Item = (KeyUse, &str, bool)> {
+        let is_new = move |key: &&Held| {
+            let mut known = before.into_iter().flat_map(|ring| &ring.keys);
+            !known.any(|known| known.public == key.public)
+        };
+        self.keys.iter().filter(is_new).map(|key| {
+            let was_there = key.private.as_ref().is_some_and(|private| private.was_there());
+            (key.key_use, key.public.thumbprint(), was_there)
         })
     }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::issuer::IssuerKey;
 use super::pkcs11::{Connection, TokenError};
-use super::ring::{Held, Ring};
+use super::ring::{Held, Ring, Undestroyed};
 use super::{IssuerKeys, KeysError};
 use crate::config::Pkcs11;
 use crate::domain::secret::{Bytes, Secret};
@@ -50,6 +50,16 @@ struct SealedRing {
     key_sets: Vec<String>,
     lookup: Secret<32>,
     pairwise: Secret<32>,
+    #[serde(default)]
+    undestroyed: Vec<SealedUndestroyed>,
+}
+
+/// A retired key that may still be on the token.
+#[derive(Serialize, Deserialize)]
+struct SealedUndestroyed {
+    public: Bytes<65>,
+    key_use: KeyUse,
+    label: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,6 +129,7 @@ pub(super) fn seal(keys: &IssuerKeys, path: &Path, sealer: &Sealer) -> Result<Ve
         key_sets: ring.statements().to_vec(),
         lookup: Secret::new(*keys.lookup),
         pairwise: Secret::new(*keys.pairwise),
+        undestroyed: ring.undestroyed().iter().map(SealedUndestroyed::of).collect(),
     };
     sealer
         .seal_record(TABLE, ID, RING, &sealed)
@@ -148,8 +159,32 @@ impl SealedTwo {
     }
 }
 
+impl SealedUndestroyed {
+    fn of(key: &Undestroyed) -> Self {
+        Self {
+            public: Bytes(*key.public.as_sec1()),
+            key_use: key.key_use,
+            label: key.label.clone(),
+        }
+    }
+
+    fn open(&self) -> Result<Undestroyed, KeyError> {
+        Ok(Undestroyed {
+            public: PublicKey::from_sec1(&self.public.0).map_err(|_| KeyError)?,
+            key_use: self.key_use,
+            label: self.label.clone(),
+        })
+    }
+}
+
 impl SealedRing {
     fn ring(&self, place: &Place<'_>) -> Result<Ring, KeysError> {
+        let undestroyed: Result<Vec<_>, KeyError> =
+            self.undestroyed.iter().map(SealedUndestroyed::open).collect();
+        Ok(self.keys_of(place)?.with_undestroyed(undestroyed?))
+    }
+
+    fn keys_of(&self, place: &Place<'_>) -> Result<Ring, KeysError> {
         if self.keys.iter().any(|key| key.on_token) {
             return self.ring_on_token(place);
         }

@@ -179,14 +179,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Io`].
     pub fn is_served(path: &Path) -> Result<bool, DbError> {
-        if !file::beside(path, ".lock").exists() {
-            return Ok(false);
-        }
-        match file::lock(path) {
-            Ok(_) => Ok(false),
-            Err(DbError::Locked { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
+        file::is_locked(path)
     }
 
     fn open_with(path: &Path, options: Options, migrations: &[Migration]) -> Result<Db, DbError> {

@@ -12,7 +12,7 @@ use crate::rotation::{follow, jwks, keys, refused, reload};
 use crate::token::softhsm::{SoftHsm, TOKEN_PIN};
 use crate::world::{PIN, Person, World};
 
-async fn approves(world: &World, person: &Person) {
+pub(super) async fn approves(world: &World, person: &Person) {
     let asked = ask(world, person).await;
     approve(world, person, &asked).await.unwrap();
     verify(world, &assertion(world, &asked.reply.challenge_id).await);
@@ -27,7 +27,7 @@ async fn signs(world: &World, token: &SoftHsm, person: &Person, label: &str) {
 }
 
 /// The labels of the private keys on the token.
-fn labels(token: &SoftHsm) -> Vec<String> {
+pub(super) fn labels(token: &SoftHsm) -> Vec<String> {
     let listed = token.pkcs11_tool(&["--list-objects", "--type", "privkey"]);
     let text = String::from_utf8(listed.stdout).unwrap();
     let labels = text
@@ -38,8 +38,19 @@ fn labels(token: &SoftHsm) -> Vec<String> {
     labels
 }
 
-fn kid(token: &SoftHsm, label: &str) -> String {
+pub(super) fn kid(token: &SoftHsm, label: &str) -> String {
     token.public_key(label).thumbprint().to_owned()
+}
+
+/// `next` with labels that are given.
+pub(super) fn with<'a>(challenge: &'a str, assertion: &'a str) -> [&'a str; 5] {
+    [
+        "next",
+        "--challenge-key-label",
+        challenge,
+        "--assertion-key-label",
+        assertion,
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,15 +127,6 @@ async fn keys_on_a_token_rotate_and_drop_no_challenge_in_flight() {
 async fn a_label_that_is_given_is_taken_and_what_is_refused_leaves_no_key_behind() {
     let (token, mut world) = world().await;
     let anna = world.enrol().await;
-    let with = |challenge: &'static str, assertion: &'static str| {
-        [
-            "next",
-            "--challenge-key-label",
-            challenge,
-            "--assertion-key-label",
-            assertion,
-        ]
-    };
     token.make("theirs", "EC:prime256v1", &[]);
     token.make("weak", "EC:prime256v1", &["--extractable"]);
     let before = labels(&token);

@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use paraphe_proto::jwk::PublicKey;
+use paraphe_proto::keys::SoftwareKey;
+use rand_core::OsRng;
 use tempfile::TempDir;
 
 use crate::supply::run;
@@ -158,6 +160,49 @@ impl SoftHsm {
         ];
         let made = self.pkcs11_tool(&[&line, more].concat());
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// A key that its maker knows, put there with what any key on a token has: sensitive, and not extractable.
+    pub fn plant(&self, label: &str) {
+        let key = SoftwareKey::generate(&mut OsRng).unwrap();
+        let file = self.path("known.pem");
+        std::fs::write(&file, key.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
+        let mut import = self.tool("softhsm2-util");
+        import.arg("--import").arg(&file);
+        import.args(["--token", "paraphe-test", "--pin", TOKEN_PIN, "--label", label]);
+        run(import.args(["--id", "4b4e4f574e"]));
+    }
+
+    pub fn has_public(&self, label: &str) -> bool {
+        let listed = self.pkcs11_tool(&["--list-objects", "--type", "pubkey"]);
+        let text = String::from_utf8(listed.stdout).unwrap();
+        let mut labels = text
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("label:"));
+        labels.any(|found| found.trim() == label)
+    }
+
+    /// The files of the token: SoftHSM has one for each object.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let tokens = std::fs::read_dir(self.path("tokens")).unwrap();
+        let files = tokens.flat_map(|token| std::fs::read_dir(token.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().path())
+    }
+
+    /// A copy of what is on the token.
+    pub fn objects(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let read = |path: PathBuf| {
+            let contents = std::fs::read(&path).unwrap();
+            (path, contents)
+        };
+        self.files().map(read).collect()
+    }
+
+    /// What is there no more and was in the copy.
+    pub fn put_back(&self, copy: &[(PathBuf, Vec<u8>)]) {
+        for (path, contents) in copy.iter().filter(|(path, _)| !path.exists()) {
+            std::fs::write(path, contents).unwrap();
+        }
     }
 
     pub fn delete(&self, label: &str, kinds: &[&str]) {

@@ -1,6 +1,6 @@
-//! The two objects of a key pair on a token: found by label, looked at, made. Called by `pkcs11` alone.
+//! The two objects of a key pair on a token: found by label, looked at, made, destroyed. Called by `pkcs11` and `places` alone.
 //!
-//! Invariant: a [`Pair`] is P-256 and its private half cannot leave the token.
+//! Invariant: a [`Pair`] is P-256 and its private half cannot leave the token. One that [`require_local`] has passed never could.
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
@@ -15,13 +15,47 @@ use super::error::TokenError;
 /// `namedCurve` secp256r1 as DER (RFC 5480, section 2.1.1.1).
 const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
+/// An attribute that a private key must have, and what is wrong with one that has not.
+type Needed = (Attribute, &'static str);
+
+const UNEXTRACTABLE: [Needed; 4] = [
+    (
+        Attribute::KeyType(KeyType::EC),
+        "is not an elliptic-curve key: a P-256 key is allowed",
+    ),
+    (Attribute::Sign(true), "may not sign: CKA_SIGN must be true"),
+    (
+        Attribute::Sensitive(true),
+        "can be read: CKA_SENSITIVE must be true",
+    ),
+    (
+        Attribute::Extractable(false),
+        "can leave the token: CKA_EXTRACTABLE must be false",
+    ),
+];
+
+/// The token alone sets them (PKCS#11 v2.40 base specification, section 4.9).
+const LOCAL: [Needed; 3] = [
+    (
+        Attribute::Local(true),
+        "was not made on this token, so somebody else may hold it: CKA_LOCAL must be true",
+    ),
+    (
+        Attribute::AlwaysSensitive(true),
+        "could be read at some time: CKA_ALWAYS_SENSITIVE must be true",
+    ),
+    (
+        Attribute::NeverExtractable(true),
+        "could leave the token at some time: CKA_NEVER_EXTRACTABLE must be true",
+    ),
+];
+
 /// A key pair that was looked at.
 pub struct Pair {
     /// The private half, a handle.
     pub private: ObjectHandle,
     /// The public half.
     pub public: PublicKey,
-    public_object: ObjectHandle,
 }
 
 /// The key pair of that label, if there is one.
@@ -41,11 +75,31 @@ pub fn find(session: &Session, label: &Label) -> Result<Option<Pair>, TokenError
     Ok(Some(Pair {
         private,
         public: read_public(session, label, public)?,
-        public_object: public,
     }))
 }
 
-/// A new key pair.
+/// No public half of that label stands there alone, as one does where a deletion was cut short: a pair that is made beside it is ambiguous.
+///
+/// # Errors
+/// [`TokenError::Key`].
+pub fn require_no_lone_public(session: &Session, label: &Label) -> Result<(), TokenError> {
+    match one(session, label, ObjectClass::PUBLIC_KEY)? {
+        Some(_) => Err(label.refused(
+            "has a public half on the token and no private one: delete that with the token's own tools, or take another label",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The private half was made on this token and has never been anywhere else. What the token says of that, no caller of it can set.
+///
+/// # Errors
+/// [`TokenError::Key`] for one that was imported, or could leave the token at some time.
+pub fn require_local(session: &Session, label: &Label, pair: &Pair) -> Result<(), TokenError> {
+    require(session, label, pair.private, &LOCAL)
+}
+
+/// A new key pair: the handles of its halves.
 ///
 /// # Errors
 /// Those of the token.
@@ -53,7 +107,7 @@ pub fn generate(
     session: &Session,
     label: &Label,
     rng: &mut (impl CryptoRng + RngCore),
-) -> Result<(), TokenError> {
+) -> Result<[ObjectHandle; 2], TokenError> {
     let mut id = [0; 16];
     rng.fill_bytes(&mut id);
     let shared = [
@@ -74,18 +128,27 @@ pub fn generate(
     ];
     let public = [shared.as_slice(), &public].concat();
     let private = [shared.as_slice(), &private].concat();
-    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
-    Ok(())
+    let (public, private) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
+    Ok([private, public])
 }
 
-/// Takes both halves off the token, the private one first.
+/// Takes a key off the token, its private half first; what a call that was cut short has left of it, too. Nothing is done where it is gone.
 ///
 /// # Errors
-/// Those of the token.
-pub fn destroy(session: &Session, pair: &Pair) -> Result<(), TokenError> {
-    session.destroy_object(pair.private)?;
-    session.destroy_object(pair.public_object)?;
-    Ok(())
+/// [`TokenError::Key`] where another key has that label by now, or which one it is cannot be told; those of the token.
+pub fn destroy(session: &Session, label: &Label, public: &PublicKey) -> Result<(), TokenError> {
+    let private = one(session, label, ObjectClass::PRIVATE_KEY)?;
+    match (private, one(session, label, ObjectClass::PUBLIC_KEY)?) {
+        (None, None) => Ok(()),
+        (Some(_), None) => Err(label.refused("has no public half, so which key it is cannot be told")),
+        (_, Some(object)) if read_public(session, label, object)? != *public => {
+            Err(label.refused("is another one by now, and was left as it is"))
+        }
+        (private, Some(object)) => {
+            let mut objects = private.into_iter().chain([object]);
+            Ok(objects.try_for_each(|object| session.destroy_object(object))?)
+        }
+    }
 }
 
 fn one(session: &Session, label: &Label, class: ObjectClass) -> Result<Option<ObjectHandle>, TokenError> {
@@ -104,32 +167,21 @@ fn one(session: &Session, label: &Label, class: ObjectClass) -> Result<Option<Ob
 }
 
 fn require_unextractable(session: &Session, label: &Label, key: ObjectHandle) -> Result<(), TokenError> {
-    let asked = [
-        AttributeType::KeyType,
-        AttributeType::Sign,
-        AttributeType::Sensitive,
-        AttributeType::Extractable,
-    ];
-    let has = session.get_attributes(key, &asked)?;
-    let needed = [
-        (
-            Attribute::KeyType(KeyType::EC),
-            "is not an elliptic-curve key: a P-256 key is allowed",
-        ),
-        (Attribute::Sign(true), "may not sign: CKA_SIGN must be true"),
-        (
-            Attribute::Sensitive(true),
-            "can be read: CKA_SENSITIVE must be true",
-        ),
-        (
-            Attribute::Extractable(false),
-            "can leave the token: CKA_EXTRACTABLE must be false",
-        ),
-    ];
-    match needed.into_iter().find(|(needed, _)| !has.contains(needed)) {
-        Some((_, wrong)) => Err(label.refused(wrong)),
+    require(session, label, key, &UNEXTRACTABLE)
+}
+
+fn require(session: &Session, label: &Label, key: ObjectHandle, needed: &[Needed]) -> Result<(), TokenError> {
+    let asked: Vec<AttributeType> = needed.iter().map(|(needed, _)| needed.attribute_type()).collect();
+    match missing(needed, &session.get_attributes(key, &asked)?) {
+        Some(wrong) => Err(label.refused(wrong)),
         None => Ok(()),
     }
+}
+
+/// What is wrong with a key that has these attributes. One that the token does not tell is not there.
+fn missing(needed: &[Needed], has: &[Attribute]) -> Option<&'static str> {
+    let missing = needed.iter().find(|(needed, _)| !has.contains(needed));
+    missing.map(|(_, wrong)| *wrong)
 }
 
 fn read_public(session: &Session, label: &Label, key: ObjectHandle) -> Result<PublicKey, TokenError> {
@@ -161,6 +213,27 @@ mod tests {
     use paraphe_proto::keys::{Signer, SoftwareKey};
 
     use super::*;
+
+    #[test]
+    fn a_key_that_was_elsewhere_is_refused_for_each_sign_of_it() {
+        let has = |at: usize, kept: Option<Attribute>| {
+            let mut has: Vec<Attribute> = LOCAL.map(|(needed, _)| needed).to_vec();
+            has.splice(at..=at, kept);
+            has
+        };
+        let whole: Vec<Attribute> = LOCAL.map(|(needed, _)| needed).to_vec();
+        assert_eq!(missing(&LOCAL, &whole), None);
+        let not = [
+            Attribute::Local(false),
+            Attribute::AlwaysSensitive(false),
+            Attribute::NeverExtractable(false),
+        ];
+        for (at, not) in not.into_iter().enumerate() {
+            let wrong = LOCAL.get(at).map(|(_, wrong)| *wrong);
+            assert_eq!(missing(&LOCAL, &has(at, Some(not))), wrong);
+            assert_eq!(missing(&LOCAL, &has(at, None)), wrong, "the token does not say");
+        }
+    }
 
     #[test]
     fn points_are_read_wrapped_or_bare_and_nothing_else_is() {

@@ -1,18 +1,21 @@
 //! The three steps of a rotation, for keys in the sealed file and on a token alike (protocol.md section 2.1). Called by `paraphed keys`.
 //!
-//! Invariant: what is refused has made no key anywhere.
+//! Invariants: what is refused has made no key anywhere; a key that stood in any key set never comes in again.
 
+use std::collections::HashSet;
+
+use paraphe_proto::jwk::PublicKey;
 use paraphe_proto::jws;
 use paraphe_proto::keys::{Signer, SoftwareKey};
 use paraphe_proto::statements::{KeySet, KeyState, KeyUse};
 use paraphe_proto::time::Timestamp;
 use rand_core::{CryptoRng, RngCore};
 
-use super::{Held, Ring, entries};
+use super::{Held, Ring, Undestroyed, entries};
 use crate::config::Pkcs11;
 use crate::keys::KeysError;
-use crate::keys::issuer::{self, IssuerKey};
-use crate::keys::pkcs11::TokenError;
+use crate::keys::issuer::IssuerKey;
+use crate::keys::pkcs11::{TokenError, Wanted};
 
 impl Ring {
     /// Whether [`Ring::next`] may be taken.
@@ -50,7 +53,7 @@ impl Ring {
     }
 
     /// The same for keys on the token: those of these labels are taken, and made where they are not there. Without a label it is that of
-    /// the configuration with the version of the key set behind it.
+    /// the configuration with the version of the key set behind it, and no key that is there is taken.
     ///
     /// # Errors
     /// `keys.step` as [`Ring::next`], and where a key is in use already; `keys.token_*`.
@@ -63,42 +66,79 @@ impl Ring {
         now: Timestamp,
     ) -> Result<Self, KeysError> {
         self.require_next()?;
-        let version = self.version().saturating_add(1);
-        let configured = [&section.challenge_key_label, &section.assertion_key_label];
-        let [challenge, assertion] = configured.map(|label| format!("{label}-{version}"));
-        let [given_challenge, given_assertion] = labels.map(|label| label.map(str::to_owned));
-        let labels = [
-            given_challenge.unwrap_or(challenge),
-            given_assertion.unwrap_or(assertion),
-        ];
-        self.require_free(&labels)?;
+        let wanted = self.wanted(section, labels);
+        self.require_free(&wanted)?;
         let connection = self.challenge.connection().ok_or(TokenError::SectionMissing)?;
-        let new = issuer::make_on(connection, labels, rng)?;
+        let places = connection.look_at(wanted)?;
+        self.require_unknown(places.found(), issuer)?;
+        let new = places.take(rng)?.map(IssuerKey::Token);
         self.announced(new, issuer, now)
     }
 
-    fn require_free(&self, labels: &[String; 2]) -> Result<(), KeysError> {
+    fn wanted(&self, section: &Pkcs11, labels: [Option<&str>; 2]) -> [Wanted; 2] {
+        let version = self.version().saturating_add(1);
+        let wanted = |given: Option<&str>, configured: &str| match given {
+            Some(label) => Wanted::given(label.to_owned()),
+            None => Wanted::new(format!("{configured}-{version}")),
+        };
         let [challenge, assertion] = labels;
-        let is_good = |label: &String| !label.is_empty() && label.trim() == label;
+        [
+            wanted(challenge, &section.challenge_key_label),
+            wanted(assertion, &section.assertion_key_label),
+        ]
+    }
+
+    fn require_free(&self, wanted: &[Wanted; 2]) -> Result<(), KeysError> {
+        let [challenge, assertion] = wanted.each_ref().map(Wanted::label);
+        let is_good = |label: &str| !label.is_empty() && label.trim() == label;
         if !is_good(challenge) || !is_good(assertion) {
             return Err(KeysError::Step(
                 "a label is not empty and has no space at either end",
             ));
         }
-        let private = || self.keys.iter().filter_map(|key| key.private.as_ref());
-        let taken = |label: &String| private().any(|key| key.is_labelled(label));
+        let taken = |label: &str| {
+            let mut private = self.keys.iter().filter_map(|key| key.private.as_ref());
+            let mut retired = self.undestroyed.iter();
+            private.any(|key| key.token_label() == Some(label)) || retired.any(|key| key.label == label)
+        };
         match challenge == assertion || taken(challenge) || taken(assertion) {
             true => Err(in_use()),
             false => Ok(()),
         }
     }
 
-    fn announced(&self, new: [IssuerKey; 2], issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
-        let known = |key: &IssuerKey| self.keys.iter().any(|held| &held.public == key.public_key());
-        let [challenge, assertion] = &new;
-        if known(challenge) || known(assertion) || challenge.public_key() == assertion.public_key() {
-            return Err(in_use());
+    /// None of these keys stands in any key set, whatever became of it since, and no two are the same.
+    pub(super) fn require_unknown<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a PublicKey>,
+        issuer: &str,
+    ) -> Result<(), KeysError> {
+        // Those of the first set stand in the second too.
+        let mut known: HashSet<String> = self
+            .keys
+            .iter()
+            .map(|key| key.public.thumbprint().to_owned())
+            .collect();
+        for statement in &self.statements {
+            let set = jws::own_claims::<KeySet>(statement, issuer);
+            let set = set.map_err(|error| KeysError::Chain(error.to_string()))?;
+            known.extend(set.keys.iter().map(|entry| entry.jwk.thumbprint().to_owned()));
         }
+        for key in keys {
+            if !known.insert(key.thumbprint().to_owned()) {
+                return Err(in_use());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn announced(
+        &self,
+        new: [IssuerKey; 2],
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Self, KeysError> {
+        self.require_unknown(new.iter().map(Signer::public_key), issuer)?;
         // What was retired signed nothing that is still open: it has no place in later sets.
         let kept = self.keys.iter().filter(|key| key.state != KeyState::Retired);
         let mut keys: Vec<Held> = kept.cloned().collect();
@@ -148,7 +188,7 @@ impl Ring {
     }
 
     /// The ring in which only the keys that sign are active; the private halves of the others are gone, those on a token once
-    /// [`Ring::destroy_gone`] has run.
+    /// [`Ring::destroy_retired`] has run.
     ///
     /// # Errors
     /// `keys.step` when no old key is active.
@@ -157,21 +197,12 @@ impl Ring {
         let signing = [self.challenge.public_key(), self.assertion.public_key()];
         let mut keys = self.keys.clone();
         let old = |key: &&mut Held| key.state == KeyState::Active && !signing.contains(&&key.public);
+        let mut undestroyed = self.undestroyed.clone();
         for key in keys.iter_mut().filter(old) {
+            undestroyed.extend(Undestroyed::of(key));
             (key.state, key.private) = (KeyState::Retired, None);
         }
-        self.stepped(keys, issuer, now)
-    }
-
-    /// Destroys on the token the private halves that `after`, which is on the disk, has no more; the labels of those that are still there.
-    pub fn destroy_gone(&self, after: &Self) -> Vec<(String, TokenError)> {
-        let held = |key: &Held| {
-            let later = after.keys.iter().find(|later| later.public == key.public);
-            later.is_some_and(|later| later.private.is_some())
-        };
-        let gone = self.keys.iter().filter(|key| !held(key));
-        let gone = gone.filter_map(|key| key.private.as_ref()?.destroy().err());
-        gone.collect()
+        Ok(self.stepped(keys, issuer, now)?.with_undestroyed(undestroyed))
     }
 
     fn stepped(&self, keys: Vec<Held>, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
@@ -185,7 +216,7 @@ impl Ring {
             jws::sign(&set, &*self.challenge).map_err(|error| KeysError::Chain(error.to_string()))?;
         let mut statements = self.statements.clone();
         statements.push(signed.into_compact());
-        Self::new(keys, statements)
+        Ok(Self::new(keys, statements)?.with_undestroyed(self.undestroyed.clone()))
     }
 
     /// The keys are in the sealed file.
@@ -212,5 +243,7 @@ impl Ring {
 }
 
 fn in_use() -> KeysError {
-    KeysError::Step("a key of that label is in use already: name one of its own for each use")
+    KeysError::Step(
+        "a key of that label is in use, or was an issuer key before: name one of its own, and new, for each use",
+    )
 }

@@ -167,3 +167,27 @@ fn a_set_by_a_key_that_is_only_next_is_never_published() {
         "keys.chain"
     );
 }
+
+/// The key of a set long ago may be in other hands: it never comes in again, from a token on which it was left or otherwise.
+#[test]
+fn a_key_of_any_earlier_set_is_never_announced_again() {
+    let (_, ring, _) = new();
+    let first = SoftwareKey::from_scalar(&[7; 32]).unwrap();
+    let again = || IssuerKey::File(SoftwareKey::from_scalar(&[7; 32]).unwrap());
+    let ring = ring.announced([again(), key()], ISS, at(1)).unwrap();
+    let mut later = ring;
+    for _ in 0..2 {
+        later = later.activate(ISS, at(2)).unwrap().retire(ISS, at(3)).unwrap();
+        assert_eq!(code(later.announced([key(), again()], ISS, at(4))), "keys.step");
+        later = next(&later);
+    }
+    let later = later.activate(ISS, at(5)).unwrap().retire(ISS, at(6)).unwrap();
+    assert!(!later.keys().iter().any(|held| held.public == *first.public_key()));
+    assert_eq!(code(later.announced([again(), key()], ISS, at(7))), "keys.step");
+    let found = [first.public_key()];
+    assert_eq!(code(later.require_unknown(found.into_iter(), ISS)), "keys.step");
+    let new = key();
+    let twice = [new.public_key(), new.public_key()];
+    assert_eq!(code(later.require_unknown(twice.into_iter(), ISS)), "keys.step");
+    assert!(later.require_unknown([new.public_key()].into_iter(), ISS).is_ok());
+}

@@ -125,6 +125,7 @@ fn refused(keys: Vec<SealedKey>, key_sets: &[&str], pkcs11: Option<Pkcs11>) -> &
         key_sets: key_sets.iter().map(|set| (*set).to_owned()).collect(),
         lookup: Secret::new([3; 32]),
         pairwise: Secret::new([4; 32]),
+        undestroyed: Vec::new(),
     };
     let blob = sealer(7).seal_record(TABLE, ID, RING, &sealed).unwrap();
     write_new(&path, &blob).unwrap();
@@ -160,5 +161,67 @@ fn keys_are_where_the_configuration_says_and_none_of_those_on_a_token_is_in_the_
         refused(pair(), &[], section()),
         "keys.token_pin",
         "it goes as far as the token"
+    );
+}
+
+/// What the release before this one sealed: it forgot the label of a key in the moment in which it was retired.
+#[derive(Serialize)]
+struct BeforeUndestroyed {
+    keys: Vec<SealedKey>,
+    key_sets: Vec<String>,
+    lookup: Secret<32>,
+    pairwise: Secret<32>,
+}
+
+#[test]
+fn the_file_names_what_is_to_be_destroyed_until_it_is_and_an_older_one_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("issuer-keys.sealed");
+    let config = config(&path, None);
+    let in_file = |key_use| SealedKey {
+        private: Some(Secret::new(*key().to_scalar())),
+        on_token: false,
+        ..on_token(key_use)
+    };
+    let older = BeforeUndestroyed {
+        keys: vec![in_file(KeyUse::Challenge), in_file(KeyUse::Assertion)],
+        key_sets: Vec::new(),
+        lookup: Secret::new([3; 32]),
+        pairwise: Secret::new([4; 32]),
+    };
+    let blob = sealer(7).seal_record(TABLE, ID, RING, &older).unwrap();
+    write_new(&path, &blob).unwrap();
+    let read = || IssuerKeys::read(&config, &sealer(7), key().public_key().clone()).unwrap();
+    let keys = read();
+    assert!(keys.ring().undestroyed().is_empty());
+
+    let retired = key().public_key().clone();
+    let next = keys
+        .ring()
+        .next(ISS, &mut OsRng, Timestamp::from_secs(1))
+        .unwrap();
+    let named = next.with_undestroyed(vec![Undestroyed {
+        public: retired.clone(),
+        key_use: KeyUse::Assertion,
+        label: "left".to_owned(),
+    }]);
+    keys.follow(Arc::new(named));
+    keys.replace(&path, &sealer(7)).unwrap();
+    let later = read().ring().activate(ISS, Timestamp::from_secs(2)).unwrap();
+    let later = later.retire(ISS, Timestamp::from_secs(3)).unwrap();
+    let later = later.next(ISS, &mut OsRng, Timestamp::from_secs(4)).unwrap();
+    keys.follow(Arc::new(later));
+    keys.replace(&path, &sealer(7)).unwrap();
+    let ring = read().ring();
+    let [left] = ring.undestroyed() else {
+        panic!("one is left")
+    };
+    assert_eq!((left.kid(), left.label()), (retired.thumbprint(), "left"));
+    assert_eq!(left.key_use(), KeyUse::Assertion);
+    let (after, errors) = ring.destroy_retired();
+    assert_eq!(
+        (after.undestroyed().len(), errors.len()),
+        (1, 1),
+        "no token is there to destroy it"
     );
 }

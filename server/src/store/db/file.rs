@@ -6,10 +6,15 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::DbError;
 
 const OWNER_ONLY: u32 = 0o600;
+
+/// A command that looks whether the database is served holds the lock for a moment: whoever opens it tries again, for a quarter of a second.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Takes the advisory lock on `<path>.lock`; it lasts until the last clone is dropped or the process ends.
 ///
@@ -24,11 +29,29 @@ pub(super) fn lock(path: &Path) -> Result<Arc<File>, DbError> {
         .mode(OWNER_ONLY)
         .open(&lock_path)
         .map_err(|error| DbError::io(&lock_path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Arc::new(file)),
-        Err(TryLockError::WouldBlock) => Err(DbError::Locked {
-            path: path.to_owned(),
-        }),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(Arc::new(file)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(DbError::io(&lock_path, &error)),
+        }
+    }
+    Err(DbError::Locked {
+        path: path.to_owned(),
+    })
+}
+
+/// Whether a process holds the lock. Whoever looks shares it for that moment with others who do.
+pub(super) fn is_locked(path: &Path) -> Result<bool, DbError> {
+    let lock_path = beside(path, ".lock");
+    let file = match File::open(&lock_path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(DbError::io(&lock_path, &error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(DbError::io(&lock_path, &error)),
     }
 }

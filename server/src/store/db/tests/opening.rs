@@ -100,6 +100,32 @@ fn a_second_daemon_is_refused_until_the_first_has_closed() {
     assert!(open(&store.path, &[FIRST]).is_ok());
 }
 
+/// `paraphed keys` looks while a daemon starts: that neither keeps the daemon from starting, nor takes another look for a daemon.
+#[test]
+fn whoever_looks_whether_a_database_is_served_is_in_nobodys_way() {
+    let store = store(Options::default());
+    assert_eq!(Db::is_served(&store.path), Ok(true));
+    store.db.close_blocking().unwrap();
+    assert_eq!(Db::is_served(&store.path), Ok(false));
+    let lock = store.path.with_extension("db.lock");
+    let look = fs::File::open(&lock).unwrap();
+    look.try_lock_shared().unwrap();
+    assert_eq!(Db::is_served(&store.path), Ok(false));
+    let (looking, opened) = mpsc::channel();
+    let path = store.path.clone();
+    let daemon = std::thread::spawn(move || {
+        looking.send(()).unwrap();
+        open(&path, &[FIRST]).map(drop)
+    });
+    opened.recv().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    drop(look);
+    assert_eq!(daemon.join().unwrap(), Ok(()));
+    fs::remove_file(&lock).unwrap();
+    assert_eq!(Db::is_served(&store.path), Ok(false));
+    assert!(!lock.exists(), "a look makes no file");
+}
+
 #[test]
 fn another_applications_file_is_named_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
