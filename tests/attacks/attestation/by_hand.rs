@@ -138,7 +138,7 @@ async fn a_lost_reply_is_given_again_when_the_certificate_has_expired_meanwhile(
     assert!(
         refused
             .message()
-            .contains("certificate 0 of the chain is not valid now"),
+            .contains("Certificate 0 of the chain is not valid now"),
         "{refused}"
     );
 }
