@@ -2,7 +2,7 @@
 //! stored whose session ended meanwhile.
 
 use paraphe_proto::keys::SoftwareKey;
-use paraphe_proto::v1::Role;
+use paraphe_proto::v1::{Role, State};
 
 use crate::hand::OPEN;
 use crate::staff_phone::{WHY, replace};
@@ -83,4 +83,30 @@ async fn of_two_administrators_who_replace_each_other_at_once_one_is_too_late() 
         };
         assert_eq!(code(&late), "caller.unauthenticated");
     }
+}
+
+/// Two that look the same on the phone: the code of the newer one, typed into the older one, would end it as failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_begun_again_leaves_one_question_on_the_phone_and_none_of_another_terminal_ends() {
+    let world = World::with(OPEN).await;
+    let one = world.operator("clerk-one", &[Role::Clerk]).await;
+    let other = &world.admin.terminal;
+    let elsewhere = ask_login(&world.channel, other, "clerk-one", world.now())
+        .await
+        .unwrap();
+    let terminal = &one.session.terminal;
+    let first = ask_login(&world.channel, terminal, "clerk-one", world.now())
+        .await
+        .unwrap();
+    let again = ask_login(&world.channel, terminal, "clerk-one", world.now())
+        .await
+        .unwrap();
+    let shown = one.phone.fetch(&world.server).await.unwrap().into_iter();
+    let shown: Vec<String> = shown
+        .map(|pending| pending.challenge.unwrap().challenge_id().to_string())
+        .collect();
+    assert_eq!(shown.len(), 2);
+    assert!(shown.contains(&elsewhere.challenge_id) && shown.contains(&again.challenge_id));
+    let ended = complete_login(&world.channel, terminal, &first.challenge_id, world.now()).await;
+    assert_eq!(ended.unwrap().state(), State::Superseded);
 }
