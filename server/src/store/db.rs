@@ -19,6 +19,7 @@ use super::journal::Journal;
 use super::migrations::{self, Migration};
 use crate::domain::ended::Event;
 
+mod checkpoint;
 mod copy;
 mod error;
 mod file;
@@ -223,7 +224,7 @@ impl Db {
     fn start(
         path: &Path,
         options: Options,
-        sqlite: Sqlite,
+        mut sqlite: Sqlite,
         file_lock: &Arc<std::fs::File>,
     ) -> Result<Db, DbError> {
         let (readers, reads) = Lane::new(options.read_queue);
@@ -234,6 +235,9 @@ impl Db {
             readers.start("store-reader", move || lanes::read(connection, reads, file_lock))?;
         }
         let (writer, writes) = Lane::new(options.write_queue);
+        let (mut log, calls) = checkpoint::Log::new();
+        sqlite.on_commit(move |pages| log.grown(pages))?;
+        let (mover, lock) = (Sqlite::open_mover(path)?, file_lock.clone());
         let keeper = Arc::new(Mutex::new(Keeper::Absent));
         let group = lanes::Grouping {
             limit: options.group_limit,
@@ -243,6 +247,7 @@ impl Db {
         writer.start("store-writer", move || {
             lanes::write(sqlite, writes, group, file_lock)
         })?;
+        writer.start("store-checkpoint", move || checkpoint::run(&mover, &calls, lock))?;
         let lanes = Lanes {
             writer,
             readers,

@@ -13,10 +13,10 @@ use super::sqlite::Sqlite;
 use super::task::{Task, lock};
 use super::{DbError, Tx};
 
-/// How many transactions make a group that lingers for more: only a busy daemon has as many, and waits anyway.
+/// How many transactions make a group that lingers for more, as does the one after it: only a busy daemon has as many, and waits anyway.
 const COMPANY: usize = 8;
 /// The longest that a group is open for more to come, from its begin.
-const LINGER: Duration = Duration::from_millis(2);
+const LINGER: Duration = Duration::from_millis(4);
 
 type Queue = Receiver<Box<dyn Task>>;
 
@@ -34,8 +34,10 @@ pub(super) fn write(
     grouping: Grouping,
     file_lock: Arc<File>,
 ) -> Result<(), DbError> {
+    let mut company = COMPANY;
     while let Ok(first) = queue.recv() {
-        commit_group(&sqlite, first, &queue, &grouping);
+        let size = commit_group(&sqlite, first, &queue, &grouping, company);
+        company = if size < COMPANY { COMPANY } else { 1 };
     }
     let checkpointed = sqlite.checkpoint();
     drop(sqlite);
@@ -43,13 +45,20 @@ pub(super) fn write(
     checkpointed
 }
 
-fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, grouping: &Grouping) {
+/// Runs and commits one group, which lingers from `company` transactions on; how many it had.
+fn commit_group(
+    sqlite: &Sqlite,
+    first: Box<dyn Task>,
+    queue: &Queue,
+    grouping: &Grouping,
+    company: usize,
+) -> usize {
     let mut group = vec![first];
     let commit = || {
         lock(&grouping.keeper).record(&mut Tx::sqlite(sqlite), sqlite.take_events())?;
         sqlite.commit()
     };
-    let outcome = match run_together(sqlite, &mut group, queue, grouping.limit) {
+    let outcome = match run_together(sqlite, &mut group, queue, grouping.limit, company) {
         Ok(Run::Clean) => commit(),
         Ok(Run::Spoiled) => {
             sqlite.abandon();
@@ -61,11 +70,12 @@ fn commit_group(sqlite: &Sqlite, first: Box<dyn Task>, queue: &Queue, grouping: 
         tracing::error!(code = error.code(), %error, transactions = group.len(), "a group of transactions was not committed");
         sqlite.abandon();
     }
-    let failure = outcome.err();
+    let (failure, size) = (outcome.err(), group.len());
     for task in group {
         task.answer(failure.clone());
     }
     lock(&grouping.keeper).settle(failure.is_none());
+    size
 }
 
 /// How a group ran without savepoints.
@@ -83,6 +93,7 @@ fn run_together(
     group: &mut Vec<Box<dyn Task>>,
     queue: &Queue,
     limit: usize,
+    company: usize,
 ) -> Result<Run, DbError> {
     sqlite.begin_write()?;
     let until = Instant::now() + LINGER;
@@ -95,16 +106,16 @@ fn run_together(
         if group.len() >= limit {
             return Ok(Run::Clean);
         }
-        let Some(next) = next(queue, group.len(), until) else {
+        let Some(next) = next(queue, group.len() >= company, until) else {
             return Ok(Run::Clean);
         };
         group.push(next);
     }
 }
 
-/// What waits, or comes while a group that has shown to be one lingers.
-fn next(queue: &Queue, size: usize, until: Instant) -> Option<Box<dyn Task>> {
-    if size < COMPANY {
+/// What waits, or comes while the group lingers.
+fn next(queue: &Queue, lingers: bool, until: Instant) -> Option<Box<dyn Task>> {
+    if !lingers {
         return queue.try_recv().ok();
     }
     let left = until.saturating_duration_since(Instant::now());

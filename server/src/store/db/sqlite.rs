@@ -9,6 +9,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
+use rusqlite::wal::CheckpointMode;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Statement};
 
 use self::translate::{named, value};
@@ -90,6 +92,34 @@ impl Sqlite {
         sqlite.guard().map_err(named)?;
         sqlite.batch("PRAGMA query_only = ON")?;
         Ok(sqlite)
+    }
+
+    /// Opens one more connection, which moves the log into the database and does nothing else.
+    pub(super) fn open_mover(path: &Path) -> Result<Sqlite, DbError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(named)?;
+        let sqlite = Sqlite::over(connection);
+        sqlite.guard().map_err(named)?;
+        sqlite.batch(&format!("PRAGMA synchronous = {}", synchronous()))?;
+        Ok(sqlite)
+    }
+
+    /// From now on `grown` is told after each commit how many pages the write-ahead log has, and says whether to move it at once;
+    /// SQLite's own rule for that is off.
+    pub(super) fn on_commit(
+        &mut self,
+        mut grown: impl FnMut(i32) -> bool + Send + 'static,
+    ) -> Result<(), DbError> {
+        let moved = move |log: &mut Wal, pages: i32| {
+            if grown(pages)
+                && let Err(error) = log.checkpoint()
+            {
+                // The commit stands; the next one tries again.
+                tracing::debug!(%error, "the write-ahead log was not moved");
+            }
+            Ok(())
+        };
+        self.0.wal_hook(Some(moved)).map_err(named)
     }
 
     /// Writes a copy of what is committed in the database at `path` into the empty file `to`, while others may write.
@@ -282,6 +312,12 @@ impl Sqlite {
     /// Moves the write-ahead log into the database and empties it.
     pub(super) fn checkpoint(&self) -> Result<(), DbError> {
         self.batch("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    /// Moves what nobody reads any more, and waits for nobody.
+    pub(super) fn checkpoint_some(&self) -> Result<(), DbError> {
+        let moved = self.0.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE);
+        moved.map(drop).map_err(named)
     }
 
     /// Executes a statement that returns no rows; the number of rows it changed.
