@@ -1,5 +1,6 @@
 //! The command line of `paraphed`: arguments → configuration → runtime → run → exit code.
 
+mod administrator;
 mod backup;
 mod init;
 mod keys;
@@ -41,6 +42,9 @@ enum Command {
     /// Make a database that was put back from a backup fit to be served from.
     #[command(long_about = restore::LONG_ABOUT)]
     Restore(restore::RestoreArguments),
+    /// Issue one new administrator, when nobody who is to be trusted can sign in any more.
+    #[command(long_about = administrator::LONG_ABOUT)]
+    IssueAdministrator(administrator::AdministratorArguments),
     /// Rotate the keys that sign challenges and assertions.
     Keys(keys::KeysArguments),
     /// Make a new master key and seal the issuer keys with it; the daemon then seals every row again.
@@ -150,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => init::init(&arguments),
         Command::Backup(arguments) => backup::backup(&arguments),
         Command::Restore(arguments) => restore::restore(&arguments),
+        Command::IssueAdministrator(arguments) => administrator::issue(&arguments),
         Command::Keys(arguments) => keys::keys(&arguments),
         Command::RotateMasterKey(arguments) => master_key::rotate(&arguments),
         Command::CheckConfig(file) => check_config(&file.config),

@@ -95,6 +95,39 @@ async fn the_last_administrator_with_a_phone_is_neither_disabled_nor_given_anoth
     assert_eq!(state.as_str(), "active");
 }
 
+/// The one administrator who can sign in may be a thief, and nobody there may end them: root has the last word.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_owns_the_machine_issues_an_administrator_who_ends_the_last_one() {
+    let mut world = World::with(OPEN).await;
+    let thief = first(&world).await;
+    let issue = |world: &World| {
+        let mut command = world.daemon.command("issue-administrator");
+        command.args(["--yes", "--json"]).output().unwrap()
+    };
+    let served = issue(&world);
+    assert!(!served.status.success(), "while the daemon serves");
+    assert_eq!(world.daemon.stop(), 0);
+    let issued = issue(&world);
+    assert!(
+        issued.status.success(),
+        "{}",
+        String::from_utf8_lossy(&issued.stderr)
+    );
+    let issued: serde_json::Value = serde_json::from_slice(&issued.stdout).unwrap();
+    world.start_again().await;
+    let uri = issued["uri"].as_str().unwrap();
+    let name = issued["operator"].as_str().unwrap();
+    let (phone, _) = activate(&world.daemon, &world.server, uri, "issued").await;
+    let at = (&world.channel, &world.server);
+    world.admin.token = sign_in(at, &phone, &world.admin.terminal, name, world.now()).await;
+    disable(&world, &first(&world).await, &thief.id).await.unwrap();
+    let trail = world.audit().await;
+    let made = trail
+        .iter()
+        .find(|entry| entry.verb == "create_operator" && entry.actor == "paraphed");
+    assert!(made.is_some());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_makes_no_operator_and_gives_nobody_a_phone() {
     let world = World::with(OPEN).await;

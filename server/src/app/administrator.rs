@@ -69,18 +69,21 @@ pub fn require_dispensable(s: &mut Scope<'_, '_>, one: &Operator) -> Result<()> 
 pub fn issue_if_none(s: &mut Scope<'_, '_>, actor: &str, epoch: u64) -> Result<Option<(Operator, Issued)>> {
     match is_there(s, None)? {
         true => Ok(None),
-        false => issue(s, actor, epoch).map(Some),
+        false => issue(s, actor, &format!("restore-{epoch}")).map(Some),
     }
 }
 
-/// A new administrator and the activation of their phone, named after the restore epoch.
-fn issue(s: &mut Scope<'_, '_>, actor: &str, epoch: u64) -> Result<(Operator, Issued)> {
+/// A new administrator of that name, or the next that is free, and the activation of their phone.
+///
+/// # Errors
+/// Those of the store.
+pub fn issue(s: &mut Scope<'_, '_>, actor: &str, wanted: &str) -> Result<(Operator, Issued)> {
     let roles = [OperatorRole::Administrator, OperatorRole::Auditor];
-    let (mut name, mut tries) = (format!("restore-{epoch}"), 1_u32);
-    // Whoever made an operator of that name does not keep the database from being restored.
+    let (mut name, mut tries) = (wanted.to_owned(), 1_u32);
+    // Whoever made an operator of that name keeps nobody from being issued.
     while operator::by_name(&mut s.rows, &name)?.is_some() {
         tries = tries.saturating_add(1);
-        name = format!("restore-{epoch}.{tries}");
+        name = format!("{wanted}.{tries}");
     }
     operators::create(s, actor, &name, &roles, ChannelName::Init)
 }

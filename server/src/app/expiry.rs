@@ -1,6 +1,7 @@
 //! What time alone does: challenges and activations expire, quarantines end, devices lock. Bounded work per step.
 //!
-//! Called by `rpc::expire`. Invariant: a row that does not verify keeps nobody else's time from passing.
+//! Called by `rpc::expire`. Invariant: a row that does not verify keeps nobody else's time from passing, unless as many as a step moves do
+//! not.
 
 use std::str::FromStr;
 

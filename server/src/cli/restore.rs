@@ -8,7 +8,8 @@ use std::sync::Arc;
 use clap::Args;
 use paraphe_proto::time::Timestamp;
 
-use self::report::{Administrator, Report};
+use self::report::Report;
+use super::administrator::Administrator;
 use super::{CommandError, confirm};
 use crate::app::{Facts, Scope, administrator, restore as steps};
 use crate::clock::Clock;

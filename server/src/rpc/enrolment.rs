@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{Shared, caller, decode, encode};
 use crate::app::evidence::RecordCommand;
 use crate::app::room::Replacing;
+use crate::app::session::require_still;
 use crate::app::suspension::{Told, suspend_by_code};
 use crate::app::{activation, case, life};
 use crate::domain::fault::Fault;
@@ -159,11 +160,14 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::SuspendDeviceRequest>,
     ) -> Result<Response<v1::DeviceStateName>, Status> {
-        let actor = caller::operator(&request)?.id();
+        let caller = caller::operator(&request)?;
         let wire = request.into_inner();
         let (now, identity) = (self.0.now()?, decode::identity(wire.identity)?);
         let code = decode::suspension_code(&wire.suspension_code)?;
-        let verb = move |s: &mut crate::app::Scope<'_, '_>| suspend_by_code(s, &actor, &identity, &code);
+        let verb = move |s: &mut crate::app::Scope<'_, '_>| {
+            require_still(s, &caller)?;
+            suspend_by_code(s, &caller.id(), &identity, &code)
+        };
         let moved = match self.0.write("suspend_device", now, verb).await? {
             Told::Suspended(moved) => moved,
             Told::Refused(fault) => return Err(fault.into()),

@@ -247,7 +247,7 @@ impl Db {
         writer.start("store-writer", move || {
             lanes::write(sqlite, writes, group, file_lock)
         })?;
-        writer.start("store-checkpoint", move || checkpoint::run(&mover, &calls, lock))?;
+        writer.start("store-checkpoint", move || checkpoint::run(mover, &calls, lock))?;
         let lanes = Lanes {
             writer,
             readers,

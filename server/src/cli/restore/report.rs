@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use paraphe_proto::time::Timestamp;
 use serde::Serialize;
 
+use super::super::administrator::Administrator;
 use super::CommandError;
-use crate::app::activation::Issued;
 use crate::domain::fault::Fault;
-use crate::domain::operator::Operator;
 use crate::open::{Opened, StartError};
 use crate::store::journal::Contents;
 
@@ -29,27 +28,8 @@ pub(super) struct Report {
     pub(super) services_disabled: u64,
     /// Where the journal that does not verify was put.
     pub(super) set_aside: Option<PathBuf>,
+    /// Somebody who can sign in, where no phone is left that may.
     pub(super) administrator: Option<Administrator>,
-}
-
-/// Somebody who can sign in, where no phone is left that may.
-#[derive(Serialize)]
-pub(super) struct Administrator {
-    operator: String,
-    code: String,
-    uri: String,
-    expires_at: i64,
-}
-
-impl Administrator {
-    pub(super) fn of((operator, issued): (Operator, Issued)) -> Self {
-        Self {
-            operator: operator.name,
-            code: issued.code,
-            uri: issued.uri,
-            expires_at: issued.expires_at.as_secs(),
-        }
-    }
 }
 
 /// What is going to happen; `unseen` where nothing but the operator's word says that the database was put back.
@@ -169,11 +149,7 @@ impl Report {
             )?;
         }
         if let Some(new) = &self.administrator {
-            writeln!(
-                out,
-                "\nActivation of the administrator {} (shown once, single use):\n\n  typed code  {}\n  QR content  {}",
-                new.operator, new.code, new.uri
-            )?;
+            writeln!(out, "\n{}", new.text())?;
         }
         writeln!(
             out,

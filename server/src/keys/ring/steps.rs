@@ -1,6 +1,7 @@
 //! The three steps of a rotation, for keys in the sealed file and on a token alike (protocol.md section 2.1). Called by `paraphed keys`.
 //!
-//! Invariants: what is refused has made no key anywhere; a key that stood in any key set never comes in again.
+//! Invariants: what is refused has made no key anywhere (where the file cannot be written afterwards, the next try names what stands on the
+//! token by its label); a key that stood in any key set never comes in again.
 
 use std::collections::HashSet;
 

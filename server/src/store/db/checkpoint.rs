@@ -1,7 +1,7 @@
 //! Moving the write-ahead log into the database beside the writer: nobody waits for pages that are durable already. Started by
 //! `Db`; the writer's connection says after each commit how long the log is.
-//! Invariant: the log stays bounded. A log that others append to is never moved whole and so never starts anew; the writer moves
-//! what is left of it once it is [`MOST`] pages long.
+//! Invariant: the log stays bounded while nobody reads an old snapshot for long (a backup does). A log that others append to is never moved
+//! whole and so never starts anew; the writer moves what is left of it once it is [`MOST`] pages long.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -47,12 +47,13 @@ impl Log {
 }
 
 /// The thread: moves what there is at each call, until the writer's connection is closed.
-pub(super) fn run(sqlite: &Sqlite, calls: &Receiver<()>, file_lock: Arc<File>) -> Result<(), DbError> {
+pub(super) fn run(sqlite: Sqlite, calls: &Receiver<()>, file_lock: Arc<File>) -> Result<(), DbError> {
     while calls.recv().is_ok() {
         if let Err(error) = sqlite.checkpoint_some() {
             tracing::warn!(code = error.code(), %error, "the write-ahead log could not be moved into the database");
         }
     }
+    drop(sqlite);
     drop(file_lock);
     Ok(())
 }
