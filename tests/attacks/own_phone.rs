@@ -12,7 +12,7 @@ use paraphe_proto::v1::ConfirmReplacementBody;
 use rand_core::OsRng;
 
 use crate::change_pin::buy;
-use crate::hand::{Parts, ask, blind, code_of, stolen_image};
+use crate::hand::{Parts, ask, blind, code_of, guess, stolen_image};
 use crate::suspension::{enrolled, state, suspend_by_code};
 use crate::theft::stored;
 use crate::world::{PIN, Person, WRONG_PIN, World, activate, purchase};
@@ -285,6 +285,23 @@ async fn each_secret_voids_the_one_before_and_one_new_phone_waits_at_a_time() {
     let twice = confirm(&world, &old, second.activation_id, (&digits, PIN)).await;
     assert_eq!(code_of(twice), "replacement.pending");
     assert_eq!(state(&world, &new).await, DeviceState::Quarantined);
+}
+
+/// Section 4, rule 2: nobody takes a question away under which a PIN is tried, and no failure becomes free by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_secret_takes_no_question_away_under_which_a_pin_is_tried() {
+    let mut world = World::with(HANDED_OVER).await;
+    let (old, _) = enrolled(&mut world).await;
+    let first = invited(&world, &old).await;
+    taken(&world, &old, &first, "lost").await;
+    let about_first = asked(&world, &old, first.activation_id).await;
+    guess(&world, &old, about_first.challenge_id(), WRONG_PIN)
+        .await
+        .unwrap();
+    invited(&world, &old).await;
+    let pending = old.phone.fetch(&world.server).await.unwrap().into_iter();
+    let mut pending = pending.map(|one| one.challenge.unwrap().challenge_id());
+    assert!(pending.any(|id| id == about_first.challenge_id()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
