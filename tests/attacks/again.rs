@@ -91,6 +91,27 @@ async fn a_person_whose_phone_noticed_a_rollback_can_be_enrolled_anew() {
     approve(&world, &renewed, &asked).await.unwrap();
 }
 
+/// It approves nothing any more, so nobody waits for its veto: the new phone's quarantine is the person's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_noticed_a_rollback_makes_room_at_once() {
+    let waits = OPEN.replace("quarantine_s = 0", "quarantine_s = 3600");
+    let mut world = World::with(&waits).await;
+    let anna = world.enrol().await;
+    world.pass(3_601);
+    world.sign_in_again().await;
+    notice_rollback(&world, &anna).await;
+    let passport = crate::world::passport_until(&anna.name, "350415");
+    let case_id = world.verified("counter", &passport).await;
+    let issued = crate::replacement::replacing(&world, &case_id).await.unwrap();
+    world.sign(&issued).await.unwrap();
+    let (new, digits) = activate(&world.daemon, &world.server, &issued.uri, "new").await;
+    world.confirm(&issued.activation_id, &digits).await.unwrap();
+    let state = new.device(&world.server).await.unwrap().state;
+    assert_eq!(state.as_str(), "quarantined");
+    let state = anna.phone.device(&world.server).await.unwrap().state;
+    assert_eq!(state.as_str(), "replaced");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_proofing_lifts_what_the_person_had_reported() {
     let mut world = World::with(OPEN).await;
