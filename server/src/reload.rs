@@ -9,7 +9,6 @@ use std::sync::Arc;
 use paraphe_proto::time::Timestamp;
 
 use crate::app::{Daemon, Scope, key_sets};
-use crate::domain::challenge::Challenge;
 use crate::domain::fault::Fault;
 use crate::edge::Signals;
 use crate::keys::Ring;
@@ -41,7 +40,7 @@ async fn issuer_keys(shared: &Shared) -> Result<u64, StartError> {
     publish(daemon, &ring, shared.clock.now()?).await?;
     let version = ring.version();
     daemon.facts.keys.follow(Arc::clone(&ring));
-    shared.wake_all(end_orphans(daemon, &ring, shared.clock.now()?).await?);
+    end_orphans(daemon, &ring, shared.clock.now()?).await?;
     Ok(version)
 }
 
@@ -51,25 +50,25 @@ async fn issuer_keys(shared: &Shared) -> Result<u64, StartError> {
 ///
 /// # Errors
 /// Those of the store.
-pub async fn end_orphans(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<Vec<Challenge>, StartError> {
+pub async fn end_orphans(daemon: &Daemon, ring: &Ring, now: Timestamp) -> Result<(), StartError> {
     let facts = &daemon.facts;
     let voided = ring.voided(facts.keys.root_public(), facts.issuer());
     if voided.is_empty() || !daemon.read("key_sets", now, key_sets::is_recent).await? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let find = move |s: &mut Scope<'_, '_>| key_sets::orphans(s, &voided);
     let orphans = daemon.write("orphans", now, find).await?;
-    let mut ended = Vec::new();
+    let mut ended = 0;
     for step in orphans.chunks(STEP) {
         let step = step.to_vec();
         let verb = move |s: &mut Scope<'_, '_>| key_sets::end(s, &step);
-        ended.extend(daemon.write("end_orphans", now, verb).await?);
+        ended += daemon.write("end_orphans", now, verb).await?;
     }
     tracing::warn!(
-        ended = ended.len(),
+        ended,
         "the root key replaced the issuer keys within the last hour: what the old ones signed has ended"
     );
-    Ok(ended)
+    Ok(())
 }
 
 /// Publishes the key sets of `ring` that the database lacks.

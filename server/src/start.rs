@@ -53,10 +53,11 @@ pub async fn run(config: Config, on_listening: impl FnOnce(SocketAddr)) -> Resul
         clock,
         credentials: Credentials::default(),
         known_phones: KnownPhones::default(),
-        phones: Wakes::new(),
-        backends: Wakes::new(),
+        phones: Wakes::new(16),
+        backends: Wakes::new(128),
         stopping,
     });
+    shared.tell_watchers();
     let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
     let reloading = tokio::spawn(reload::on_hangup(
         Arc::clone(&shared),

@@ -1,7 +1,7 @@
 //! Telling the watchers after a commit. A wake carries what changed, so that a watcher need not read it again; it is still a hint:
 //! a watcher that may have missed one is told so and reads the store, so losing one costs latency, never correctness.
 //!
-//! `rpc` wakes and waits. A wake reaches the watchers of its key and no others, whatever their number; what waits for one slow watcher
+//! The commit wakes, `rpc` waits. A wake reaches the watchers of its key and no others, whatever their number; what waits for one slow watcher
 //! has a bound.
 
 use std::collections::HashMap;
@@ -10,12 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Changes that wait for one watcher; with one more it reads the store instead.
-const MOST_WAITING: usize = 16;
-
 /// Watchers by key.
 pub struct Wakes<K, E> {
     ears: Mutex<HashMap<K, Vec<Arc<Ear<E>>>>>,
+    most: usize,
 }
 
 /// Where the changes for one watcher wait.
@@ -40,10 +38,11 @@ pub struct Wake<K: Eq + Hash, E> {
 }
 
 impl<K: Eq + Hash + Clone, E: Clone> Wakes<K, E> {
-    /// Nobody watches yet.
-    pub fn new() -> Arc<Self> {
+    /// Nobody watches yet. At most `most` changes wait for one watcher; with one more it reads the store instead.
+    pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             ears: Mutex::new(HashMap::new()),
+            most,
         })
     }
 
@@ -72,16 +71,16 @@ impl<K: Eq + Hash + Clone, E: Clone> Wakes<K, E> {
     pub fn wake(&self, key: &K, change: &E) {
         let ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
         for ear in ears.get(key).into_iter().flatten() {
-            ear.tell(change.clone());
+            ear.tell(change.clone(), self.most);
         }
     }
 }
 
 impl<E> Ear<E> {
-    fn tell(&self, change: E) {
+    fn tell(&self, change: E, most: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *waiting {
-            Heard::Changes(changes) if changes.len() < MOST_WAITING => changes.push(change),
+            Heard::Changes(changes) if changes.len() < most => changes.push(change),
             heard => *heard = Heard::TooMuch,
         }
         drop(waiting);
@@ -133,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_reaches_its_key_and_no_other_and_is_forgotten_with_its_watcher() {
-        let wakes = Wakes::new();
+        let wakes = Wakes::new(16);
         let (one, again, two) = (wakes.listen(1), wakes.listen(1), wakes.listen(2));
         wakes.wake(&1, &7);
         wakes.wake(&1, &8);
@@ -149,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_watcher_that_falls_behind_is_told_to_read_and_then_hears_again() {
-        let wakes = Wakes::new();
+        let wakes = Wakes::new(16);
         let slow = wakes.listen(1);
         for change in 0..100 {
             wakes.wake(&1, &change);

@@ -8,7 +8,6 @@ use paraphe_proto::time::Timestamp;
 use super::{Scope, expiry, life, lift, replacement, room};
 use crate::config::{ChannelName, ChannelProfile};
 use crate::domain::activation::{Activation, Signature, State};
-use crate::domain::challenge::Challenge;
 use crate::domain::device::{Cause, Device, KeyStorage, State as DeviceState, Who};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::operator::Operator;
@@ -187,13 +186,13 @@ fn load(s: &mut Scope<'_, '_>, id: ActivationId) -> Result<Stored<Activation>> {
 }
 
 /// The device counts from here, after its quarantine; the case is done. Challenges of a phone whose place it took end.
-fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<Vec<Challenge>> {
-    let mut ended = room::make(s, phone, found)?;
+fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Result<()> {
+    room::make(s, phone, found)?;
     let quarantine_s = i64::from(profile_named(s, &found.channel)?.quarantine_s);
     phone.confirm(s.now, quarantine_s)?;
-    ended.extend(life::take_over(s, phone)?);
+    life::take_over(s, phone)?;
     let Some(case_id) = found.case_id else {
-        return Ok(ended);
+        return Ok(());
     };
     if let Some(open) = case::load(&mut s.rows, case_id)? {
         let mut enrolled = open.try_map(|case| case.enrol(found.id))?;
@@ -203,7 +202,7 @@ fn accept(s: &mut Scope<'_, '_>, found: &Activation, phone: &mut Device) -> Resu
     if phone.replaces.is_none() && !has_others(s, phone)? {
         lift::proofed(s, found.subject_id)?;
     }
-    Ok(ended)
+    Ok(())
 }
 
 fn has_others(s: &mut Scope<'_, '_>, phone: &Device) -> Result<bool> {
@@ -227,8 +226,6 @@ pub struct View {
     pub device: Option<(DeviceState, KeyStorage)>,
     /// Why the digits did not count; the try is spent all the same.
     pub refused: Option<Fault>,
-    /// Challenges that ended with the phone whose place was taken: their watchers are woken.
-    pub ended: Vec<Challenge>,
 }
 
 /// `GetActivation`, for the operator who issued it.
@@ -254,9 +251,8 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
     require_issuer_trusted(s, &found)?;
     let phone = device::load(&mut s.rows, *device_id)?;
     let mut phone = phone.ok_or_else(|| Fault::internal("an activation without its device"))?;
-    let mut ended = Vec::new();
     let refused = if right {
-        ended = accept(s, &found, &mut phone)?;
+        accept(s, &found, &mut phone)?;
         found.confirm()?;
         None
     } else {
@@ -279,8 +275,7 @@ pub fn confirm(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId, digits: &Sa
     let why = if right { "six_digits" } else { "wrong_digits" };
     s.save_device(&mut phone, &Cause::new(Who::Clerk, why))?;
     s.audit(actor, "confirm_activation", id, outcome)?;
-    let view = view_of(s, &found, refused)?;
-    Ok(View { ended, ..view })
+    view_of(s, &found, refused)
 }
 
 fn of_actor(s: &mut Scope<'_, '_>, actor: &str, id: ActivationId) -> Result<Stored<Activation>> {
@@ -315,7 +310,6 @@ fn view_of(s: &mut Scope<'_, '_>, found: &Activation, refused: Option<Fault>) ->
         expires_at: found.expires_at,
         device,
         refused,
-        ended: Vec::new(),
     })
 }
 

@@ -1,8 +1,6 @@
 //! `Companion.Answer` and `Companion.Refuse`: one transaction from the verified statement to the one final state
 //! (protocol.md section 6.5), and the credit of section 4, rule 2.
 
-use std::sync::Arc;
-
 use paraphe_proto::encoding::B64;
 use paraphe_proto::ids::ChallengeId;
 use paraphe_proto::jws::{self, Verified};
@@ -24,11 +22,9 @@ const ASSERTION_LIFETIME_S: i64 = 60;
 /// What the phone is told.
 pub struct Outcome {
     /// The challenge in its final state.
-    pub challenge: Arc<Challenge>,
+    pub challenge: Challenge,
     /// PIN attempts left.
     pub attempts_left: u32,
-    /// Other challenges that a report ended: their backends are woken.
-    pub also_ended: Vec<Arc<Challenge>>,
     /// Why the approval did not count, although its PIN was right and credited.
     pub refused: Option<Fault>,
 }
@@ -69,9 +65,8 @@ pub fn answer(
     } = challenge.state
     {
         return Ok(Outcome {
-            challenge: Arc::new(challenge.record),
+            challenge: challenge.record,
             attempts_left,
-            also_ended: Vec::new(),
             refused: None,
         });
     }
@@ -102,9 +97,8 @@ pub fn answer(
     s.save_device(&mut phone, &Cause::pin())?;
     let attempts_left = phone.attempts.left(s.now, &limits);
     let credited = |challenge: Stored<Challenge>, refused| Outcome {
-        challenge: Arc::new(challenge.record),
+        challenge: challenge.record,
         attempts_left,
-        also_ended: Vec::new(),
         refused,
     };
     if let Err(refused) = open {
@@ -118,11 +112,7 @@ pub fn answer(
         tracing::info!(challenge_id = %challenge.id, code = fault.code(), "what was approved can no longer be done");
         return Ok(credited(fail(s, challenge, signed)?, None));
     }
-    let (challenge, ended) = approve(s, challenge, &mut phone, signed)?;
-    Ok(Outcome {
-        also_ended: ended.into_iter().map(Arc::new).collect(),
-        ..credited(challenge, None)
-    })
+    Ok(credited(approve(s, challenge, &mut phone, signed)?, None))
 }
 
 /// Whether what an approval sets in motion can still be done.
@@ -153,7 +143,7 @@ fn approve(
     challenge: Stored<Challenge>,
     phone: &mut Stored<Device>,
     signed: &Signed,
-) -> Result<(Stored<Challenge>, Vec<Challenge>)> {
+) -> Result<Stored<Challenge>> {
     let approval = &signed.approval;
     let assertion_expires_at = s.now.plus_s(ASSERTION_LIFETIME_S);
     let assertion = mint(s, &challenge, phone, approval)?;
@@ -164,9 +154,8 @@ fn approve(
         assertion_expires_at,
     };
     let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
-    let mut ended = Vec::new();
     match (&challenge.purpose, &signed.enrolment) {
-        (Purpose::Replace { activation_id }, _) => ended = replacement::confirm(s, phone, *activation_id)?,
+        (Purpose::Replace { activation_id }, _) => replacement::confirm(s, phone, *activation_id)?,
         (Purpose::Lift { relying_party_id }, _) => {
             lift::apply(s, challenge.subject_id, relying_party_id.as_deref())?;
         }
@@ -177,7 +166,7 @@ fn approve(
         }
         _ => {}
     }
-    Ok((challenge, ended))
+    Ok(challenge)
 }
 
 fn mint(
@@ -246,9 +235,8 @@ pub fn refuse(
     let attempts_left = phone.attempts.left(s.now, &limits);
     if let State::Denied { .. } | State::Reported { .. } = challenge.state {
         return Ok(Outcome {
-            challenge: Arc::new(challenge.record),
+            challenge: challenge.record,
             attempts_left,
-            also_ended: Vec::new(),
             refused: None,
         });
     }
@@ -260,36 +248,32 @@ pub fn refuse(
     };
     let challenge = challenge::conclude(s, challenge, state, &phone.id.to_string())?;
     replacement::refused(s, &challenge)?;
-    let also_ended = match claims.decision {
-        RefusalDecision::NotMe => report(s, &challenge)?,
-        RefusalDecision::Deny => Vec::new(),
-    };
+    if let RefusalDecision::NotMe = claims.decision {
+        report(s, &challenge)?;
+    }
     Ok(Outcome {
-        challenge: Arc::new(challenge.record),
+        challenge: challenge.record,
         attempts_left,
-        also_ended,
         refused: None,
     })
 }
 
 /// Blocks the relying party, freezes the person at the second report, and ends what they still ask.
-fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challenge>>> {
+fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<()> {
     tracing::warn!(challenge_id = %challenge.id, relying_party = %challenge.relying_party_id, "reported as not me");
     match challenge.purpose {
         Purpose::StepUp => {}
         Purpose::Login { operator_id, .. } => {
-            enrolment::disown(s, operator_id, None)?;
-            return Ok(Vec::new());
+            return enrolment::disown(s, operator_id, None);
         }
         Purpose::Enrol {
             operator_id,
             activation_id,
         } => {
-            enrolment::disown(s, operator_id, Some(activation_id))?;
-            return Ok(Vec::new());
+            return enrolment::disown(s, operator_id, Some(activation_id));
         }
         Purpose::Lift { .. } | Purpose::Resume | Purpose::ChangePin | Purpose::Replace { .. } => {
-            return Ok(Vec::new());
+            return Ok(());
         }
     }
     let party = &challenge.relying_party_id;
@@ -314,8 +298,7 @@ fn report(s: &mut Scope<'_, '_>, challenge: &Challenge) -> Result<Vec<Arc<Challe
     end_pending(s, challenge, frozen)
 }
 
-fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Result<Vec<Arc<Challenge>>> {
-    let mut ended = Vec::new();
+fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Result<()> {
     for pending in store::challenge::pending_of_person(&mut s.rows, reported.subject_id, s.now)? {
         let concerned = frozen || pending.relying_party_id == reported.relying_party_id;
         if concerned && pending.is_open(s.now) && matches!(pending.purpose, Purpose::StepUp) {
@@ -323,9 +306,8 @@ fn end_pending(s: &mut Scope<'_, '_>, reported: &Challenge, frozen: bool) -> Res
                 at: s.now,
                 approval: None,
             };
-            let concluded = challenge::conclude(s, pending, state, "paraphed")?;
-            ended.push(Arc::new(concluded.record));
+            challenge::conclude(s, pending, state, "paraphed")?;
         }
     }
-    Ok(ended)
+    Ok(())
 }

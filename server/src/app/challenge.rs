@@ -1,5 +1,7 @@
 //! Concluding, reading and cancelling challenges.
 
+use std::sync::Arc;
+
 use paraphe_proto::ids::{ChallengeId, DeviceId};
 
 use super::Scope;
@@ -8,7 +10,7 @@ use crate::domain::fault::{self, Result};
 use crate::store::record::Stored;
 use crate::store::{challenge, device};
 
-/// Moves a challenge to its one final state, numbers the verdict and audits it.
+/// Moves a challenge to its one final state, numbers the verdict, audits it, and tells those who wait for it.
 ///
 /// # Errors
 /// Those of [`Challenge::decide`].
@@ -23,6 +25,7 @@ pub fn conclude(
     stored.verdict_number = Some(number);
     s.rows.update(&mut stored)?;
     s.audit(actor, stored.state.as_str(), stored.id, "ok")?;
+    s.announce(Arc::new(stored.record.clone()));
     Ok(stored)
 }
 

@@ -48,8 +48,6 @@ pub struct Asked {
     pub challenge: Challenge,
     /// What the activation waits for; taken by the activation.
     pub signature: Option<Signature>,
-    /// An earlier enrolment that this one took the place of: a clerk has one to sign at a time.
-    pub superseded: Vec<Challenge>,
 }
 
 /// Raises the challenge that asks the clerk to sign.
@@ -73,7 +71,8 @@ pub fn ask(s: &mut Scope<'_, '_>, clerk: &Operator, asking: &Asking<'_>) -> Resu
         per_day: figures.enrolments_per_day,
     };
     require_quota(s, phone.subject_id, DESK, quota, fault::ENROLMENTS_EXHAUSTED)?;
-    let superseded = supersede(s, phone.subject_id, DESK)?;
+    // A clerk has one to sign at a time.
+    supersede(s, phone.subject_id, DESK)?;
     let salt = s.random();
     let enrolled = enrolled(clerk, case, evidence, activation_id, acr, &salt);
     let checks = evidence.checks.join(", ");
@@ -128,7 +127,6 @@ pub fn ask(s: &mut Scope<'_, '_>, clerk: &Operator, asking: &Asking<'_>) -> Resu
     Ok(Asked {
         challenge,
         signature: Some(signature),
-        superseded,
     })
 }
 

@@ -21,15 +21,6 @@ use crate::store::{meta, operator};
 /// Rows of each kind that one step moves.
 const STEP: i64 = 200;
 
-/// What one step did.
-#[derive(Default)]
-pub struct Swept {
-    /// Challenges that became final: their watchers are woken.
-    pub concluded: Vec<Challenge>,
-    /// Whether more may be waiting.
-    pub more: bool,
-}
-
 /// Something whose time is over, by the id that stands in the clear.
 pub enum Overdue {
     /// A challenge that was not answered.
@@ -40,20 +31,20 @@ pub enum Overdue {
     Activation(String),
 }
 
-/// One step: everything in one transaction. A row that does not verify fails it as a whole: then [`one`] moves the others.
+/// One step: everything in one transaction. A row that does not verify fails it as a whole: then [`one`] moves the others. Whether more may
+/// be waiting.
 ///
 /// # Errors
 /// Those of the store.
-pub fn sweep(s: &mut Scope<'_, '_>) -> Result<Swept> {
-    let mut swept = Swept::default();
+pub fn sweep(s: &mut Scope<'_, '_>) -> Result<bool> {
     let overdue = overdue(s)?;
     let challenges = overdue.iter().filter(|one| matches!(one, Overdue::Challenge(_)));
-    swept.more = i64::try_from(challenges.count()).is_ok_and(|count| count == STEP);
+    let more = i64::try_from(challenges.count()).is_ok_and(|count| count == STEP);
     for each in &overdue {
-        swept.concluded.extend(one(s, each)?);
+        one(s, each)?;
     }
     tidy(s)?;
-    Ok(swept)
+    Ok(more)
 }
 
 /// What one step moves, in this order.
@@ -79,14 +70,14 @@ fn upto(s: &mut Scope<'_, '_>, limit: i64) -> Result<Vec<Overdue>> {
 ///
 /// # Errors
 /// `store.tampered` for a row that does not verify; those of the store.
-pub fn one(s: &mut Scope<'_, '_>, overdue: &Overdue) -> Result<Vec<Challenge>> {
+pub fn one(s: &mut Scope<'_, '_>, overdue: &Overdue) -> Result<()> {
     match overdue {
         Overdue::Challenge(id) => expire_challenge(s, id),
         Overdue::Device(id) => match store::device::load(&mut s.rows, named(id, Device::TABLE)?)? {
             Some(mut phone) if phone.due_at.is_some_and(|at| at <= s.now) => device(s, &mut phone),
-            _ => Ok(Vec::new()),
+            _ => Ok(()),
         },
-        Overdue::Activation(id) => expire_activation(s, id).map(|()| Vec::new()),
+        Overdue::Activation(id) => expire_activation(s, id),
     }
 }
 
@@ -96,15 +87,14 @@ fn named<I: FromStr>(id: &str, table: &'static str) -> Result<I> {
         .map_err(|_| StoreError::Tampered { table, column: "id" }.into())
 }
 
-fn expire_challenge(s: &mut Scope<'_, '_>, id: &str) -> Result<Vec<Challenge>> {
+fn expire_challenge(s: &mut Scope<'_, '_>, id: &str) -> Result<()> {
     let found = store::challenge::load(&mut s.rows, named(id, Challenge::TABLE)?)?;
     let at = s.now;
     match found {
         Some(found) if found.state.decided_at().is_none() && found.expires_at <= at => {
-            let concluded = challenge::conclude(s, found, State::Expired { at }, "paraphed")?;
-            Ok(vec![concluded.record])
+            challenge::conclude(s, found, State::Expired { at }, "paraphed").map(drop)
         }
-        _ => Ok(Vec::new()),
+        _ => Ok(()),
     }
 }
 
@@ -148,17 +138,17 @@ pub fn is_due(s: &mut Scope<'_, '_>) -> Result<bool> {
     Ok(!upto(s, 1)?.is_empty() || meta::last_seen(&mut s.rows)?.is_none_or(|at| now.since_s(at) >= 60))
 }
 
-fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<Vec<Challenge>> {
+fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<()> {
     let before = phone.state;
     phone.settle(s.now, &s.facts.attempt_limits());
-    let mut ended = life::take_over(s, phone)?;
+    life::take_over(s, phone)?;
     let why = match phone.state {
         DeviceState::Revoked { .. } => "old_phone_ended",
         _ => "rollback",
     };
     s.save_device(phone, &Cause::daemon(why))?;
     let verb = match phone.state {
-        now if now == before => return Ok(ended),
+        now if now == before => return Ok(()),
         DeviceState::Locked { .. } => "lock",
         DeviceState::Expired { .. } => "expire_device",
         DeviceState::Revoked { .. } => "revoke_device",
@@ -167,9 +157,9 @@ fn device(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<Vec<Chall
     };
     s.audit("paraphed", verb, phone.id, "ok")?;
     if !phone.is_alive() {
-        ended.extend(life::end_pending(s, phone.id)?);
+        life::end_pending(s, phone.id)?;
     }
-    Ok(ended)
+    Ok(())
 }
 
 /// A device whose confirmation never came ends with its activation.

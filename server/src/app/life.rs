@@ -24,14 +24,6 @@ const RESUME: &str = "paraphe.resume";
 /// Digits of a suspension code.
 const CODE_DIGITS: u32 = 10;
 
-/// A phone that moved, and the challenges that ended with it.
-pub struct Moved {
-    /// Where it is now.
-    pub state: DeviceState,
-    /// Their watchers are woken.
-    pub ended: Vec<Challenge>,
-}
-
 /// Draws the suspension code of an activation: ten digits; and what is kept of it.
 pub fn draw_code(s: &Scope<'_, '_>, id: &ActivationId) -> (String, [u8; 32]) {
     let number = u64::from_be_bytes(s.random()) % 10_u64.pow(CODE_DIGITS);
@@ -41,11 +33,11 @@ pub fn draw_code(s: &Scope<'_, '_>, id: &ActivationId) -> (String, [u8; 32]) {
     (format!("{head}-{tail}"), hash)
 }
 
-/// `Companion.Suspend`: the phone's holder stops it; no PIN is needed, as for a refusal.
+/// `Companion.Suspend`: the phone's holder stops it; no PIN is needed, as for a refusal. Where the phone is now.
 ///
 /// # Errors
 /// `device.*`.
-pub fn suspend_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
+pub fn suspend_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<DeviceState> {
     let phone = s.proven_phone(proven)?;
     suspend(s, phone, &proven.device_id.to_string(), Cause::asked())
 }
@@ -59,15 +51,15 @@ pub(super) fn suspend(
     mut phone: Stored<Device>,
     actor: &str,
     by: Cause,
-) -> Result<Moved> {
+) -> Result<DeviceState> {
     phone.suspend(s.now)?;
     let id = phone.id;
-    let mut moved = keep(s, phone, actor, "suspend_device", &by)?;
-    moved.ended.extend(replacement::withdraw(s, id, actor, &by)?);
-    Ok(moved)
+    let state = keep(s, phone, actor, "suspend_device", &by)?;
+    replacement::withdraw(s, id, actor, &by)?;
+    Ok(state)
 }
 
-/// Writes a phone that moved; what it could still have answered ends.
+/// Writes a phone that moved; what it could still have answered ends. Where it is now.
 ///
 /// # Errors
 /// Those of the store.
@@ -77,26 +69,23 @@ pub(super) fn keep(
     actor: &str,
     verb: &str,
     by: &Cause,
-) -> Result<Moved> {
+) -> Result<DeviceState> {
     s.save_device(&mut phone, by)?;
     s.audit(actor, verb, phone.id, &by.outcome())?;
-    Ok(Moved {
-        state: phone.state,
-        ended: end_pending(s, phone.id)?,
-    })
+    end_pending(s, phone.id)?;
+    Ok(phone.state)
 }
 
 /// Ends what waits for a phone that can no longer answer.
 ///
 /// # Errors
 /// Those of the store.
-pub fn end_pending(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<Vec<Challenge>> {
-    let mut ended = Vec::new();
+pub fn end_pending(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<()> {
     for pending in store::challenge::pending_of_device(&mut s.rows, id)? {
         let state = pending.cut_short(s.now);
-        ended.push(challenge::conclude(s, pending, state, "paraphed")?.record);
+        challenge::conclude(s, pending, state, "paraphed")?;
     }
-    Ok(ended)
+    Ok(())
 }
 
 /// `Companion.Resume`: raises the challenge on the suspended phone, or finds the one that waits there.
@@ -141,7 +130,7 @@ pub fn resumed(s: &mut Scope<'_, '_>, phone: &mut Stored<Device>) -> Result<()> 
 ///
 /// # Errors
 /// `device.*` where it has ended already.
-pub fn revoke_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> {
+pub fn revoke_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<DeviceState> {
     let mut phone = s.proven_phone(proven)?;
     if !phone.is_confirmed() {
         phone.require_active()?;
@@ -160,7 +149,12 @@ pub fn revoke_own(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Moved> 
 ///
 /// # Errors
 /// `subject.no_phone`, `subject.ambiguous`.
-pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why: &str) -> Result<Vec<Moved>> {
+pub fn revoke(
+    s: &mut Scope<'_, '_>,
+    actor: &str,
+    identity: &PivotIdentity,
+    why: &str,
+) -> Result<Vec<DeviceState>> {
     let people = pairwise::of_identity(s, identity)?;
     let born = |person: &Stored<Subject>| {
         let known = person.identity.as_ref();
@@ -193,24 +187,24 @@ pub fn revoke(s: &mut Scope<'_, '_>, actor: &str, identity: &PivotIdentity, why:
 ///
 /// # Errors
 /// Those of the store.
-pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<Vec<Challenge>> {
+pub fn take_over(s: &mut Scope<'_, '_>, new: &mut Device) -> Result<()> {
     if replacement::waits_on(s, new)? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let Some(replaced) = new.take_over(s.now) else {
-        return Ok(Vec::new());
+        return Ok(());
     };
     if new.vouched_by.is_none() {
         lift::proofed(s, new.subject_id)?;
     } else if replacement::word_of(s, replaced)? != Word::Counts {
         tracing::warn!(device_id = %new.id, old = %replaced, "the phone that vouched for a new one is not active any more");
         new.revoke(s.now);
-        return Ok(Vec::new());
+        return Ok(());
     }
     let Some(mut old) = device::load(&mut s.rows, replaced)?.filter(|old| old.is_alive()) else {
-        return Ok(Vec::new());
+        return Ok(());
     };
     old.replace(s.now);
     let by = Cause::daemon(new.id.to_string());
-    Ok(keep(s, old, "paraphed", "replace_device", &by)?.ended)
+    keep(s, old, "paraphed", "replace_device", &by).map(drop)
 }

@@ -6,8 +6,7 @@
 use paraphe_proto::ids::{DeviceId, SubjectId};
 use paraphe_proto::time::Timestamp;
 
-use super::Scope;
-use super::life::{self, Moved};
+use super::{Scope, life};
 use crate::domain::device::{Before, Cause, Device, ProvenPhone, State, Who};
 use crate::domain::fault::{self, Result};
 use crate::store::device;
@@ -64,16 +63,16 @@ pub fn replacement_of(s: &mut Scope<'_, '_>, phone: &Device) -> Result<Option<St
     Ok(found.find(|new| new.replaces == Some(phone.id)))
 }
 
-/// `Companion.Veto`: an older phone says that a newer one is not its owner's. Repeating it by name answers alike.
+/// `Companion.Veto`: an older phone says that a newer one is not its owner's. Repeating it by name answers alike:
+/// with the newer phone's state.
 ///
 /// # Errors
 /// `veto.ambiguous` without a name where there are several; `veto.unknown`, `device.no_replacement`, `device.*`.
-pub fn veto(s: &mut Scope<'_, '_>, proven: &ProvenPhone, which: Option<DeviceId>) -> Result<Moved> {
+pub fn veto(s: &mut Scope<'_, '_>, proven: &ProvenPhone, which: Option<DeviceId>) -> Result<State> {
     let phone = s.proven_phone(proven)?;
     phone.require_active()?;
     if let Some(state) = revoked(s, phone.subject_id, which)? {
-        let ended = Vec::new();
-        return Ok(Moved { state, ended });
+        return Ok(state);
     }
     let mut new = meant(newcomers(s, &phone)?, which)?;
     tracing::warn!(device_id = %phone.id, vetoed = %new.id, "an older phone vetoed a newer one");

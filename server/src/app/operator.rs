@@ -9,7 +9,6 @@ use super::activation::{self, Issue, Issued};
 use super::request::phone_for;
 use super::{Scope, administrator, life, session};
 use crate::config::ChannelName;
-use crate::domain::challenge::Challenge;
 use crate::domain::device::{Cause, Device, Who};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::level::Acr;
@@ -87,8 +86,6 @@ pub struct Rephoned {
     pub operator: Operator,
     /// The secret, shown once.
     pub issued: Issued,
-    /// Challenges that ended with the phones before: their watchers are woken.
-    pub ended: Vec<Challenge>,
 }
 
 /// `ReplaceOperatorPhone`: the operator's phones and sessions end at once, and what they handed out and nobody has used, since the phone may
@@ -103,17 +100,15 @@ pub fn replace_phone(s: &mut Scope<'_, '_>, by: &Acting, id: OperatorId, why: &s
     session::end_all(s, id)?;
     found.phones_replaced = found.phones_replaced.saturating_add(1);
     s.rows.update(&mut found)?;
-    let mut ended = Vec::new();
     for mut phone in device::alive_of_subject(&mut s.rows, subject_id)? {
         phone.revoke(s.now);
-        ended.extend(life::keep(s, phone, &actor, "revoke_device", &cause)?.ended);
+        life::keep(s, phone, &actor, "revoke_device", &cause)?;
     }
     let issued = hand_out(s, &actor, subject_id, ChannelName::Operator)?;
     s.audit(&actor, "replace_operator_phone", id, &cause.outcome())?;
     Ok(Rephoned {
         operator: found.record,
         issued,
-        ended,
     })
 }
 

@@ -103,14 +103,13 @@ pub fn supersede(
     phone: &Device,
     is_same: impl Fn(&Purpose) -> bool,
     actor: &str,
-) -> Result<Vec<Challenge>> {
-    let mut superseded = Vec::new();
+) -> Result<()> {
     for pending in store::challenge::pending_of_device(&mut s.rows, phone.id)? {
         let free = phone.attempts.require_uncharged(pending.id, s.now).is_ok();
         if free && pending.is_open(s.now) && is_same(&pending.purpose) {
             let state = State::Superseded { at: s.now };
-            superseded.push(challenge::conclude(s, pending, state, actor)?.record);
+            challenge::conclude(s, pending, state, actor)?;
         }
     }
-    Ok(superseded)
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Called by `request` for backends, by `own` for the daemon itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use paraphe_proto::challenge::device_handle;
 use paraphe_proto::encoding::B64;
@@ -61,7 +62,7 @@ pub struct Vouched {
     pub digits: String,
 }
 
-/// Renders, signs and stores.
+/// Renders, signs and stores, and tells those who wait for it.
 ///
 /// # Errors
 /// `parameter.refused`, `action.locale_unknown`; those of the store.
@@ -119,6 +120,7 @@ pub fn raise(s: &mut Scope<'_, '_>, raise: Raise<'_>) -> Result<Challenge> {
     };
     s.rows.insert(&challenge)?;
     s.audit(raise.relying_party_id, "request", id, "ok")?;
+    s.announce(Arc::new(challenge.clone()));
     Ok(challenge)
 }
 

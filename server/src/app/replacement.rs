@@ -29,20 +29,12 @@ use crate::store::{activation, device, subject};
 /// Quarantine of a new phone where handing over has been closed since.
 const CLOSED_QUARANTINE_S: i64 = 3 * DAY_S;
 
-/// What `Replace` led to.
-pub struct Handed {
-    /// The secret, shown once.
-    pub issued: Issued,
-    /// Challenges about an earlier one: their watchers are woken.
-    pub superseded: Vec<Challenge>,
-}
-
 /// `Replace`: draws the secret of an activation whose phone may take the place of this one. What this phone handed out before ends; what
 /// a clerk handed out stays.
 ///
 /// # Errors
 /// `replacement.*`, `device.*`, `request.too_many`.
-pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
+pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Issued> {
     let phone = s.proven_phone(proven)?;
     phone.require_active()?;
     let profile = profile(s)?;
@@ -56,7 +48,7 @@ pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
     require_none_pending(s, &phone)?;
     require_few(s, &phone, i64::from(profile.activation_lifetime_s))?;
     let is_one = |purpose: &Purpose| matches!(purpose, Purpose::Replace { .. });
-    let superseded = supersede(s, &phone, is_one, &phone.id.to_string())?;
+    supersede(s, &phone, is_one, &phone.id.to_string())?;
     let actor = phone.id.to_string();
     for earlier in activation::open_of_subject(&mut s.rows, phone.subject_id)? {
         if earlier.vouched_by == Some(phone.id) {
@@ -74,10 +66,7 @@ pub fn replace(s: &mut Scope<'_, '_>, proven: &ProvenPhone) -> Result<Handed> {
         replaced: Some(phone.id),
         vouched_by: Some(&phone),
     };
-    Ok(Handed {
-        issued: activations::issue(s, secret, issue)?,
-        superseded,
-    })
+    activations::issue(s, secret, issue)
 }
 
 fn profile<'a>(s: &Scope<'a, '_>) -> Result<&'a ChannelProfile> {
@@ -169,9 +158,9 @@ fn quarantine_s(s: &Scope<'_, '_>) -> i64 {
 ///
 /// # Errors
 /// Those of the store.
-pub fn withdraw(s: &mut Scope<'_, '_>, id: DeviceId, actor: &str, by: &Cause) -> Result<Vec<Challenge>> {
+pub fn withdraw(s: &mut Scope<'_, '_>, id: DeviceId, actor: &str, by: &Cause) -> Result<()> {
     let Some(old) = device::load(&mut s.rows, id)? else {
-        return Ok(Vec::new());
+        return Ok(());
     };
     // The new phone itself has asked for nothing.
     let by = match by.who {
@@ -186,9 +175,9 @@ pub fn withdraw(s: &mut Scope<'_, '_>, id: DeviceId, actor: &str, by: &Cause) ->
     match replacement_of(s, &old)? {
         Some(mut new) if new.vouched_by == Some(id) => {
             new.revoke(s.now);
-            Ok(life::keep(s, new, actor, "revoke_device", &by)?.ended)
+            life::keep(s, new, actor, "revoke_device", &by).map(drop)
         }
-        _ => Ok(Vec::new()),
+        _ => Ok(()),
     }
 }
 
@@ -290,21 +279,21 @@ pub fn require_confirmable(s: &mut Scope<'_, '_>, old: &Device, purpose: &Purpos
     confirmable(s, old, *activation_id).map(drop)
 }
 
-/// The old phone's holder has approved: the new phone's quarantine begins. Challenges that ended with the old phone, where there is none.
+/// The old phone's holder has approved: the new phone's quarantine begins.
 ///
 /// # Errors
 /// Those of [`require_confirmable`], `document.expired`.
-pub fn confirm(s: &mut Scope<'_, '_>, old: &Device, id: ActivationId) -> Result<Vec<Challenge>> {
+pub fn confirm(s: &mut Scope<'_, '_>, old: &Device, id: ActivationId) -> Result<()> {
     let (mut found, mut new) = confirmable(s, old, id)?;
     new.replaces = Some(old.id);
     new.confirm(s.now, i64::from(profile(s)?.quarantine_s))?;
-    let ended = life::take_over(s, &mut new)?;
+    life::take_over(s, &mut new)?;
     found.confirm()?;
     s.save_device(&mut new, &Cause::new(Who::OldPhone, "pin"))?;
     s.rows.update(&mut found)?;
     s.audit(&old.id.to_string(), "confirm_replacement", new.id, "ok")?;
     tracing::info!(device_id = %old.id, new = %new.id, "an old phone lets a new one take its place");
-    Ok(ended)
+    Ok(())
 }
 
 /// The digits were wrong: three times, and the activation ends with its phone.

@@ -98,31 +98,18 @@ pub struct RequestCommand {
     pub content: [u8; 32],
 }
 
-/// What `Request` led to.
-pub struct Requested {
-    /// The challenge, new or found again.
-    pub challenge: Challenge,
-    /// Whether it is new.
-    pub fresh: bool,
-    /// Earlier ones that it took the place of: their watchers are told.
-    pub superseded: Vec<Challenge>,
-}
-
-/// `Request`: one signed challenge for the person's phone; the same key and content find the same challenge.
+/// `Request`: one signed challenge for the person's phone; the same key and content find the same challenge. A new
+/// transaction takes the place of one that is still asked.
 ///
 /// # Errors
 /// Those named in step_up.proto; nothing is stored then.
-pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested> {
+pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Challenge> {
     let known = challenge::by_idempotency_key(&mut s.rows, &cmd.relying_party.id, &cmd.idempotency_key)?;
     if let Some(known) = known {
         if known.content.0 != cmd.content {
             return Err(fault::IDEMPOTENCY_REUSED.fault().on("idempotency_key"));
         }
-        return Ok(Requested {
-            challenge: known.record,
-            fresh: false,
-            superseded: Vec::new(),
-        });
+        return Ok(known.record);
     }
     let facts = s.facts;
     let action = known_action(s, &cmd.relying_party, &cmd.action)?;
@@ -151,10 +138,9 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         fault::REQUESTS_EXHAUSTED,
     )
     .map_err(|fault| fault.on("subject"))?;
-    let superseded = match action.is_transaction() {
-        true => supersede(s, person.id, &cmd.relying_party.id)?,
-        false => Vec::new(),
-    };
+    if action.is_transaction() {
+        supersede(s, person.id, &cmd.relying_party.id)?;
+    }
     let quiet = is_quiet(s, &recent);
     let challenge = raise(
         s,
@@ -178,11 +164,7 @@ pub fn request(s: &mut Scope<'_, '_>, cmd: &RequestCommand) -> Result<Requested>
         },
     )?;
     tracing::debug!(challenge_id = %challenge.id, locale = %cmd.locale, issuer = facts.issuer(), "challenge raised");
-    Ok(Requested {
-        challenge,
-        fresh: true,
-        superseded,
-    })
+    Ok(challenge)
 }
 
 fn known_action<'a>(s: &Scope<'a, '_>, relying_party: &RelyingParty, id: &str) -> Result<&'a Action> {
@@ -241,12 +223,7 @@ pub fn phone_for(
 ///
 /// # Errors
 /// `challenge.charged` for one with a PIN attempt of less than 60 s ago.
-pub fn supersede(
-    s: &mut Scope<'_, '_>,
-    subject_id: SubjectId,
-    relying_party_id: &str,
-) -> Result<Vec<Challenge>> {
-    let mut superseded = Vec::new();
+pub fn supersede(s: &mut Scope<'_, '_>, subject_id: SubjectId, relying_party_id: &str) -> Result<()> {
     for earlier in challenge::pending_of_person(&mut s.rows, subject_id, s.now)? {
         let same = earlier.relying_party_id == relying_party_id && earlier.transaction;
         if !same || !earlier.is_open(s.now) {
@@ -256,10 +233,9 @@ pub fn supersede(
             phone.attempts.require_uncharged(earlier.id, s.now)?;
         }
         let at = s.now;
-        let ended = concluding::conclude(s, earlier, State::Superseded { at }, relying_party_id)?;
-        superseded.push(ended.record);
+        concluding::conclude(s, earlier, State::Superseded { at }, relying_party_id)?;
     }
-    Ok(superseded)
+    Ok(())
 }
 
 /// A locale, a key or a name that came from outside: 1 to `most` characters of a safe set.

@@ -8,7 +8,6 @@ use paraphe_proto::time::Timestamp;
 
 use super::{Scope, life};
 use crate::domain::activation::Activation;
-use crate::domain::challenge::Challenge;
 use crate::domain::device::{Before, Cause, Device, State};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::level::Acr;
@@ -27,14 +26,13 @@ pub struct Replacing {
 ///
 /// # Errors
 /// Those of [`require`].
-pub fn make(s: &mut Scope<'_, '_>, new: &mut Device, found: &Activation) -> Result<Vec<Challenge>> {
+pub fn make(s: &mut Scope<'_, '_>, new: &mut Device, found: &Activation) -> Result<()> {
     // One that was named and has ended meanwhile leaves its room; there must be some all the same.
     let gone = match found.replaced {
         Some(id) => !counts(s, id)?,
         None => false,
     };
     let replacing = (found.replaces && !gone).then_some((new.acr, found.replaced));
-    let mut ended = Vec::new();
     for mut other in require(s, new.subject_id, Some(new.id), replacing)? {
         let stays = matches!(
             other.state,
@@ -48,17 +46,11 @@ pub fn make(s: &mut Scope<'_, '_>, new: &mut Device, found: &Activation) -> Resu
             new.replaces = Some(other.id);
         } else {
             other.replace(s.now);
-            let moved = life::keep(
-                s,
-                other,
-                "paraphed",
-                "replace_device",
-                &Cause::daemon(new.id.to_string()),
-            )?;
-            ended.extend(moved.ended);
+            let by = Cause::daemon(new.id.to_string());
+            life::keep(s, other, "paraphed", "replace_device", &by)?;
         }
     }
-    Ok(ended)
+    Ok(())
 }
 
 fn counts(s: &mut Scope<'_, '_>, id: DeviceId) -> Result<bool> {

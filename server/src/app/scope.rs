@@ -12,12 +12,13 @@ use crate::config::Config;
 use crate::domain::attempts::Limits;
 use crate::domain::attestation::Rules;
 use crate::domain::catalogue::Catalogue;
+use crate::domain::challenge::Challenge;
 use crate::domain::device::{Device, ProvenPhone, Seen};
 use crate::domain::ended::Event;
 use crate::domain::fault::{self, Fault, Result};
 use crate::hooks::{self, Point};
 use crate::keys::{IssuerKeys, ProofingKeys};
-use crate::store::db::{Db, DbError};
+use crate::store::db::{Db, DbError, Listener};
 use crate::store::record::{Rows, StoreError, Stored};
 use crate::store::seal::Sealer;
 use crate::store::{audit, device};
@@ -98,6 +99,11 @@ impl Scope<'_, '_> {
             outcome,
         )?;
         Ok(())
+    }
+
+    /// Says that a challenge was made or moved: those who wait for it are told after the commit.
+    pub fn announce(&mut self, challenge: Arc<Challenge>) {
+        self.rows.tx.announce(challenge);
     }
 
     /// Refuses a phone that has seen more than the store knows.
@@ -202,6 +208,11 @@ impl Daemon {
                 })
             })
             .await
+    }
+
+    /// Tells `listener` from now on which challenges were made or moved, after each commit: on the writer's thread, which must not wait.
+    pub fn listen(&self, listener: Listener) {
+        self.db.listen(listener);
     }
 
     /// Drains and closes the store.

@@ -23,21 +23,13 @@ const ACTION: &str = "paraphe.login";
 /// For how long an approved login may be redeemed, seconds.
 const REDEEM_S: i64 = 120;
 
-/// A login that was begun.
-pub struct Begun {
-    /// Its challenge.
-    pub challenge: Challenge,
-    /// Earlier ones of this terminal, which wait no longer: their watchers are woken.
-    pub superseded: Vec<Challenge>,
-}
-
 /// Raises the login challenge, in the place of one that this terminal asked before. `terminal` is the thumbprint of the key that signed the
 /// DPoP proof.
 ///
 /// # Errors
 /// `caller.unauthenticated`, alike for an unknown terminal, an unknown or disabled operator and one without phone;
 /// `login.too_many`.
-pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Begun> {
+pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Challenge> {
     let Some(terminal) = operator::terminal(&mut s.rows, terminal)? else {
         return fault::UNAUTHENTICATED.broken();
     };
@@ -50,8 +42,8 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Begun>
     };
     require_share(s, &phone, fault::LOGIN_EXHAUSTED)?;
     let is_one = |purpose: &Purpose| matches!(purpose, Purpose::Login { terminal: at, .. } if *at == terminal.thumbprint);
-    let superseded = supersede(s, &phone, is_one, &operator.id.to_string())?;
-    let challenge = raise_own(
+    supersede(s, &phone, is_one, &operator.id.to_string())?;
+    raise_own(
         s,
         Own {
             relying_party_id: DAEMON,
@@ -68,11 +60,7 @@ pub fn begin(s: &mut Scope<'_, '_>, name: &str, terminal: &str) -> Result<Begun>
             enrolment: None,
             replacement: None,
         },
-    )?;
-    Ok(Begun {
-        challenge,
-        superseded,
-    })
+    )
 }
 
 /// What `Complete` answers.

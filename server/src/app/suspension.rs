@@ -5,8 +5,7 @@
 use paraphe_proto::ids::DeviceId;
 use subtle::ConstantTimeEq;
 
-use super::life::{self, Moved};
-use super::{Scope, pairwise, replacement};
+use super::{Scope, life, pairwise, replacement};
 use crate::domain::device::{Cause, Device, State as DeviceState, Who};
 use crate::domain::fault::{self, Fault, Result};
 use crate::domain::identity::PivotIdentity;
@@ -18,8 +17,8 @@ const VERB: &str = "suspend_device";
 
 /// What telling a code led to.
 pub enum Told {
-    /// It was right: the phone is stopped.
-    Suspended(Moved),
+    /// It was right: the phone is stopped, and where it is now.
+    Suspended(DeviceState),
     /// It was not looked at, or wrong, and that is stored.
     Refused(Fault),
 }
@@ -41,26 +40,23 @@ pub fn suspend_by_code(
     if let Some(Err(exhausted)) = told.as_ref().map(|told| told.require_left(s.now)) {
         return refused(s, actor, identity, exhausted);
     }
-    let mut moved: Option<Moved> = None;
+    let mut stopped = None;
     for id in of_code(s, identity, code)? {
         // The one before may have taken it with it.
         let Some(phone) = device::load(&mut s.rows, id)?.filter(|phone| phone.is_alive()) else {
             continue;
         };
-        let one = stop(s, actor, phone)?;
-        match &mut moved {
-            Some(moved) => moved.ended.extend(one.ended),
-            None => moved = Some(one),
-        }
+        let state = stop(s, actor, phone)?;
+        stopped.get_or_insert(state);
     }
-    if let Some(moved) = moved {
-        return Ok(Told::Suspended(moved));
+    if let Some(state) = stopped {
+        return Ok(Told::Suspended(state));
     }
     count(s, told, bucket)?;
     refused(s, actor, identity, fault::SUSPENSION_REFUSED.fault())
 }
 
-fn stop(s: &mut Scope<'_, '_>, actor: &str, mut phone: Stored<Device>) -> Result<Moved> {
+fn stop(s: &mut Scope<'_, '_>, actor: &str, mut phone: Stored<Device>) -> Result<DeviceState> {
     phone.settle(s.now, &s.facts.attempt_limits());
     let by = Cause::new(Who::Person, "suspension_code");
     if !matches!(phone.state, DeviceState::Suspended { .. }) {
@@ -68,10 +64,8 @@ fn stop(s: &mut Scope<'_, '_>, actor: &str, mut phone: Stored<Device>) -> Result
     }
     s.audit(actor, VERB, phone.id, "suspended_already")?;
     // A restore without the journal suspends both and withdraws nothing.
-    Ok(Moved {
-        state: phone.state,
-        ended: replacement::withdraw(s, phone.id, actor, &by)?,
-    })
+    replacement::withdraw(s, phone.id, actor, &by)?;
+    Ok(phone.state)
 }
 
 /// Several have the same code: a phone and the one that it vouched for.

@@ -120,7 +120,6 @@ impl Admin for AdminService {
             .0
             .administer("replace_operator_phone", caller, wire.operator_id, now, verb)
             .await?;
-        self.0.wake_all(done.ended);
         Ok(Response::new(v1::CreateOperatorResponse {
             operator: Some(encode::operator(&done.operator)),
             activation: Some(encode::issued(done.issued, None)),

@@ -171,7 +171,6 @@ impl Companion for CompanionService {
         };
         let verb = move |s: &mut crate::app::Scope<'_, '_>| activation::finish(s, id, &stated);
         let finished = self.0.write("finish_activation", now, verb).await?;
-        self.0.wake_all(finished.ended);
         Ok(Response::new(v1::FinishActivationResponse {
             sas_nonce: finished.sas_nonce.to_vec(),
             confirmation_required: finished.confirmation_required,
@@ -254,8 +253,6 @@ impl Companion for CompanionService {
         let phone = proven.phone;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::answer(s, &phone, id, &signed);
         let outcome = self.settled("answer", proven.phone.device_id, now, verb).await?;
-        self.0.wake(&outcome.challenge);
-        outcome.also_ended.iter().for_each(|ended| self.0.wake(ended));
         match outcome.refused {
             Some(fault) => Err(fault.into()),
             None => Ok(Response::new(encode::outcome(&outcome))),
@@ -273,8 +270,6 @@ impl Companion for CompanionService {
         let phone = proven.phone;
         let verb = move |s: &mut crate::app::Scope<'_, '_>| answer::refuse(s, &phone, id, &refusal);
         let outcome = self.settled("refuse", proven.phone.device_id, now, verb).await?;
-        self.0.wake(&outcome.challenge);
-        outcome.also_ended.iter().for_each(|ended| self.0.wake(ended));
         Ok(Response::new(encode::outcome(&outcome)))
     }
 
@@ -287,9 +282,9 @@ impl Companion for CompanionService {
         let party = Some(proven.body.relying_party_id).filter(|id| !id.is_empty());
         let verb = move |s: &mut crate::app::Scope<'_, '_>| lift::lift(s, &proven.phone, party.as_deref());
         let raised = self.settled("lift", device_id, now, verb).await?;
-        let challenge_id = raised.id.to_string();
-        self.0.wake(&Arc::new(raised));
-        Ok(Response::new(v1::LiftResponse { challenge_id }))
+        Ok(Response::new(v1::LiftResponse {
+            challenge_id: raised.id.to_string(),
+        }))
     }
 
     async fn suspend(&self, request: Request<SignedRequest>) -> Result<Response<v1::MovedResponse>, Status> {

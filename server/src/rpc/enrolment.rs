@@ -117,8 +117,6 @@ impl Enrolment for EnrolmentService {
             .operate("issue_activation", caller, wire.case_id, now, verb)
             .await?;
         let response = encode::issued(issued, Some(&asked.challenge));
-        self.0.wake(&Arc::new(asked.challenge));
-        self.0.wake_all(asked.superseded);
         Ok(Response::new(response))
     }
 
@@ -149,7 +147,6 @@ impl Enrolment for EnrolmentService {
             .operate("confirm_activation", caller, wire.activation_id, now, verb)
             .await?;
         let reply = encode::activation(&view);
-        self.0.wake_all(view.ended);
         match view.refused {
             Some(fault) => Err(fault.into()),
             None => Ok(Response::new(reply)),
@@ -168,13 +165,10 @@ impl Enrolment for EnrolmentService {
             require_still(s, &caller)?;
             suspend_by_code(s, &caller.id(), &identity, &code)
         };
-        let moved = match self.0.write("suspend_device", now, verb).await? {
-            Told::Suspended(moved) => moved,
-            Told::Refused(fault) => return Err(fault.into()),
-        };
-        let state = encode::device_state_name(moved.state);
-        self.0.wake_all(moved.ended);
-        Ok(Response::new(state))
+        match self.0.write("suspend_device", now, verb).await? {
+            Told::Suspended(state) => Ok(Response::new(encode::device_state_name(state))),
+            Told::Refused(fault) => Err(fault.into()),
+        }
     }
 
     async fn revoke_device(
@@ -190,7 +184,6 @@ impl Enrolment for EnrolmentService {
         let verb = move |s: &mut crate::app::Scope<'_, '_>| life::revoke(s, &by, &identity, &reason);
         let moved = self.0.operate("revoke_device", caller, target, now, verb).await?;
         let revoked = u32::try_from(moved.len()).unwrap_or(u32::MAX);
-        self.0.wake_all(moved.into_iter().flat_map(|moved| moved.ended));
         Ok(Response::new(v1::RevokeDeviceResponse { revoked }))
     }
 

@@ -1,4 +1,4 @@
-//! Runs what time alone does, and wakes those concerned. Called by the sweeper of `start`, and by `StepUp.Get` for a challenge whose time
+//! Runs what time alone does. Called by the sweeper of `start`, and by `StepUp.Get` for a challenge whose time
 //! is over.
 
 use paraphe_proto::time::Timestamp;
@@ -16,12 +16,8 @@ pub async fn all(shared: &Shared, now: Timestamp) -> Result<usize, Status> {
     let mut steps = 1;
     loop {
         match shared.daemon.write("expire", now, expiry::sweep).await {
-            Ok(swept) => {
-                shared.wake_all(swept.concluded);
-                if !swept.more {
-                    return Ok(steps);
-                }
-            }
+            Ok(true) => {}
+            Ok(false) => return Ok(steps),
             Err(fault) if is_tampered(&fault) => return each(shared, now).await.map(|()| steps),
             Err(fault) => return Err(status::status(fault)),
         }
@@ -42,7 +38,7 @@ async fn each(shared: &Shared, now: Timestamp) -> Result<(), Status> {
             .write(name, now, move |s| expiry::one(s, &overdue))
             .await;
         match moved {
-            Ok(ended) => shared.wake_all(ended),
+            Ok(()) => {}
             Err(fault) if is_tampered(&fault) => {}
             Err(fault) => return Err(status::status(fault)),
         }

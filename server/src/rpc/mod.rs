@@ -1,5 +1,5 @@
-//! gRPC: one file per service. Each handler decodes into a command, reads `now` once, runs one named transaction, encodes,
-//! and wakes the watchers after the commit. `caller` authenticates before any handler runs; `status` maps every fault.
+//! gRPC: one file per service. Each handler decodes into a command, reads `now` once, runs one named transaction and encodes; the commit
+//! itself tells the watchers. `caller` authenticates before any handler runs; `status` maps every fault.
 
 pub mod admin;
 pub mod authenticate;
@@ -154,16 +154,12 @@ impl Shared {
         }
     }
 
-    /// Tells those who watch a challenge, its phone and its backend, what it has become. Every change of its state must be told.
-    pub fn wake(&self, challenge: &Arc<Challenge>) {
-        self.phones.wake(&challenge.device_id, challenge);
-        self.backends.wake(&challenge.relying_party_id, challenge);
-    }
-
-    /// The same of several that ended with something else.
-    pub fn wake_all(&self, ended: impl IntoIterator<Item = Challenge>) {
-        ended
-            .into_iter()
-            .for_each(|challenge| self.wake(&Arc::new(challenge)));
+    /// From now on those who watch a challenge, its phone and its backend, are told what it has become, whoever moves it.
+    pub fn tell_watchers(&self) {
+        let (phones, backends) = (Arc::clone(&self.phones), Arc::clone(&self.backends));
+        self.daemon.listen(Box::new(move |challenge| {
+            phones.wake(&challenge.device_id, challenge);
+            backends.wake(&challenge.relying_party_id, challenge);
+        }));
     }
 }

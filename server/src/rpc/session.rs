@@ -29,10 +29,7 @@ impl Session for SessionService {
             return Err(Fault::field("operator", "It must be at most 64 characters.").into());
         }
         let verb = move |s: &mut crate::app::Scope<'_, '_>| session::begin(s, &name, &key);
-        let begun = self.0.write("begin_session", now, verb).await?;
-        self.0.wake_all(begun.superseded);
-        let raised = Arc::new(begun.challenge);
-        self.0.wake(&raised);
+        let raised = self.0.write("begin_session", now, verb).await?;
         Ok(Response::new(v1::BeginSessionResponse {
             challenge_id: raised.id.to_string(),
             match_code: raised.match_code.clone().unwrap_or_default(),

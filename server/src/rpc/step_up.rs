@@ -76,15 +76,10 @@ impl StepUp for StepUpService {
             locale: wire.locale,
         };
         let now = self.0.now()?;
-        let requested = self
+        let challenge = self
             .0
             .write("request", now, move |s| request::request(s, &cmd))
             .await?;
-        let challenge = Arc::new(requested.challenge);
-        if requested.fresh {
-            self.0.wake(&challenge);
-        }
-        self.0.wake_all(requested.superseded);
         Ok(Response::new(RequestResponse {
             challenge_id: challenge.id.to_string(),
             match_code: challenge.match_code.clone().unwrap_or_default(),
@@ -129,8 +124,6 @@ impl StepUp for StepUpService {
             .0
             .write("cancel", now, move |s| challenge::cancel(s, &party.id, id))
             .await?;
-        let cancelled = Arc::new(cancelled);
-        self.0.wake(&cancelled);
         Ok(Response::new(encode::verdict(&cancelled, now)))
     }
 }

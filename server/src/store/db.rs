@@ -8,7 +8,7 @@
 //! `$1..$n` in the order of their first use, BIGINT, TEXT and BYTEA, no deferred foreign keys (they would fail a whole group).
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::oneshot;
 
@@ -17,6 +17,7 @@ use self::sqlite::Sqlite;
 use self::task::{Lane, task};
 use super::journal::Journal;
 use super::migrations::{self, Migration};
+use crate::domain::challenge::Challenge;
 use crate::domain::ended::Event;
 
 mod checkpoint;
@@ -25,6 +26,7 @@ mod error;
 mod file;
 mod keeper;
 mod lanes;
+mod said;
 mod sqlite;
 mod task;
 #[cfg(test)]
@@ -33,6 +35,7 @@ mod value;
 
 pub use self::copy::copy;
 pub use self::error::DbError;
+pub use self::said::Listener;
 pub use self::value::{Row, Value};
 
 /// How much may wait and how much is done at once.
@@ -78,14 +81,21 @@ impl<'c> Tx<'c> {
     /// Says something to the security journal, which holds it before this transaction is committed.
     pub fn note(&mut self, event: Event) {
         match self.driver {
-            Driver::Sqlite(sqlite) => sqlite.note(event),
+            Driver::Sqlite(sqlite) => sqlite.said().events.push(event),
         }
     }
 
     /// How much has been said to it since the last commit, by this transaction and those of its group before it.
     pub fn noted(&self) -> usize {
         match self.driver {
-            Driver::Sqlite(sqlite) => sqlite.events(),
+            Driver::Sqlite(sqlite) => sqlite.said().events.len(),
+        }
+    }
+
+    /// Says that a challenge was made or moved; whoever listens is told once this transaction is committed.
+    pub fn announce(&mut self, challenge: Arc<Challenge>) {
+        match self.driver {
+            Driver::Sqlite(sqlite) => sqlite.said().changes.push(challenge),
         }
     }
 
@@ -138,6 +148,7 @@ struct Lanes {
     writer: Lane,
     readers: Lane,
     keeper: Arc<Mutex<Keeper>>,
+    listener: Arc<OnceLock<Listener>>,
 }
 
 impl Db {
@@ -239,9 +250,11 @@ impl Db {
         sqlite.on_commit(move |pages| log.grown(pages))?;
         let (mover, lock) = (Sqlite::open_mover(path)?, file_lock.clone());
         let keeper = Arc::new(Mutex::new(Keeper::Absent));
+        let listener = Arc::new(OnceLock::new());
         let group = lanes::Grouping {
             limit: options.group_limit,
             keeper: keeper.clone(),
+            listener: Arc::clone(&listener),
         };
         let file_lock = file_lock.clone();
         writer.start("store-writer", move || {
@@ -252,6 +265,7 @@ impl Db {
             writer,
             readers,
             keeper,
+            listener,
         };
         Ok(Db {
             lanes: Arc::new(lanes),
@@ -264,6 +278,12 @@ impl Db {
             journal: Box::new(journal),
             awaits_commit: false,
         };
+    }
+
+    /// Tells `listener` from now on what committed transactions announce ([`Tx::announce`]). It is called on the writer's thread and must not
+    /// wait. There is one: a second is not taken.
+    pub fn listen(&self, listener: Listener) {
+        let _taken = self.lanes.listener.set(listener);
     }
 
     /// Lets transactions end things without a journal, for a declared restore alone.

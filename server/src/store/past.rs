@@ -186,4 +186,4 @@ pub fn file(rows: &mut Rows<'_, '_>, decided: Stored<Challenge>) -> Result<(), S
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -14,7 +14,6 @@ use super::{FIRST_EPOCH, accept, load, profile_named, require_issuer_trusted};
 use crate::app::{Scope, case, replacement};
 use crate::domain::activation::{Activation, Evaluated, Offered, State};
 use crate::domain::attempts::Attempts;
-use crate::domain::challenge::Challenge;
 use crate::domain::device::{Cause, Device, KeyStorage, State as DeviceState, Who};
 use crate::domain::digest::sha256;
 use crate::domain::fault::{self, Fault, Result};
@@ -111,8 +110,6 @@ pub struct Finished {
     pub sas_nonce: [u8; 32],
     /// Whether the six digits must be typed.
     pub confirmation_required: bool,
-    /// Challenges that ended with the phone whose place was taken: their watchers are woken.
-    pub ended: Vec<Challenge>,
 }
 
 /// What a phone states at the end, and what the policy makes of its attestation.
@@ -140,7 +137,6 @@ pub fn finish(s: &mut Scope<'_, '_>, id: ActivationId, stated: &Stated) -> Resul
         return Ok(Finished {
             sas_nonce,
             confirmation_required: required,
-            ended: Vec::new(),
         });
     }
     let State::Begun { offered, evaluated } = std::mem::replace(&mut found.state, State::Revoked) else {
@@ -155,7 +151,6 @@ pub fn finish(s: &mut Scope<'_, '_>, id: ActivationId, stated: &Stated) -> Resul
     let digits = digits_of(s, claims, &offer_sha256, &sas_nonce);
     let (device_id, possession_key) = (offered.device_id, offered.possession_key);
     let mut phone = new_device(s, &found, offered, evaluated, stated)?;
-    let mut ended = Vec::new();
     found.state = if required {
         let sas_nonce = Secret::new(sas_nonce);
         State::AwaitingConfirmation {
@@ -166,7 +161,7 @@ pub fn finish(s: &mut Scope<'_, '_>, id: ActivationId, stated: &Stated) -> Resul
             sas: digits,
         }
     } else {
-        ended = accept(s, &found, &mut phone)?;
+        accept(s, &found, &mut phone)?;
         State::Confirmed {
             device_id,
             possession_key,
@@ -180,7 +175,6 @@ pub fn finish(s: &mut Scope<'_, '_>, id: ActivationId, stated: &Stated) -> Resul
     Ok(Finished {
         sas_nonce,
         confirmation_required: required,
-        ended,
     })
 }
 

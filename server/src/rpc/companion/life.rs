@@ -1,7 +1,5 @@
 //! The life of a phone as the phone itself asks for it (protocol.md section 5).
 
-use std::sync::Arc;
-
 use paraphe_proto::ids::DeviceId;
 use paraphe_proto::time::Timestamp;
 use paraphe_proto::v1::{self, SignedRequest};
@@ -10,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::CompanionService;
 use crate::app::newcomer::{self as newcomers, Newcomer};
 use crate::app::{Scope, history, life};
-use crate::domain::device::ProvenPhone;
+use crate::domain::device::{ProvenPhone, State};
 use crate::domain::fault;
 use crate::rpc::{decode, encode};
 
@@ -54,16 +52,14 @@ impl CompanionService {
         &self,
         request: Request<SignedRequest>,
         (name, method): (&'static str, &'static str),
-        verb: fn(&mut Scope<'_, '_>, &ProvenPhone) -> fault::Result<life::Moved>,
+        verb: fn(&mut Scope<'_, '_>, &ProvenPhone) -> fault::Result<State>,
     ) -> Result<Response<v1::MovedResponse>, Status> {
         let now = self.0.now()?;
         let phone = self.by_nonce::<B>(request, method, now).await?.phone;
-        let moved = self
+        let state = self
             .settled(name, phone.device_id, now, move |s| verb(s, &phone))
             .await?;
-        let state = encode::device_state(moved.state).into();
-        self.0.wake_all(moved.ended);
-        Ok(Response::new(v1::MovedResponse { state }))
+        Ok(moved_to(state))
     }
 
     pub(super) async fn vetoing(
@@ -79,10 +75,8 @@ impl CompanionService {
             named => Some(decode::id("device_id", "dev_", named)?),
         };
         let verb = move |s: &mut Scope<'_, '_>| newcomers::veto(s, &phone, which);
-        let moved = self.settled("veto", phone.device_id, now, verb).await?;
-        let state = encode::device_state(moved.state).into();
-        self.0.wake_all(moved.ended);
-        Ok(Response::new(v1::MovedResponse { state }))
+        let state = self.settled("veto", phone.device_id, now, verb).await?;
+        Ok(moved_to(state))
     }
 
     pub(super) async fn resuming(
@@ -95,10 +89,16 @@ impl CompanionService {
         let raised = self
             .settled("resume", phone.device_id, now, move |s| life::resume(s, &phone))
             .await?;
-        let challenge_id = raised.id.to_string();
-        self.0.wake(&Arc::new(raised));
-        Ok(Response::new(v1::ResumeResponse { challenge_id }))
+        Ok(Response::new(v1::ResumeResponse {
+            challenge_id: raised.id.to_string(),
+        }))
     }
+}
+
+fn moved_to(state: State) -> Response<v1::MovedResponse> {
+    Response::new(v1::MovedResponse {
+        state: encode::device_state(state).into(),
+    })
 }
 
 fn newcomer(new: &Newcomer) -> v1::Newcomer {

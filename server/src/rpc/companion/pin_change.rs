@@ -1,7 +1,5 @@
 //! The RPCs of a PIN change (protocol.md section 4, rule 5).
 
-use std::sync::Arc;
-
 use paraphe_proto::jws;
 use paraphe_proto::statements::{EvaluationContext, PinChange};
 use paraphe_proto::v1::{self, SignedRequest};
@@ -25,9 +23,9 @@ impl CompanionService {
         let phone = proven.phone;
         let verb = move |s: &mut Scope<'_, '_>| pin_change::change_pin(s, &phone);
         let raised = self.settled("change_pin", phone.device_id, now, verb).await?;
-        let challenge_id = raised.id.to_string();
-        self.0.wake(&Arc::new(raised));
-        Ok(Response::new(v1::ChangePinResponse { challenge_id }))
+        Ok(Response::new(v1::ChangePinResponse {
+            challenge_id: raised.id.to_string(),
+        }))
     }
 
     pub(super) async fn evaluate_new_pin(

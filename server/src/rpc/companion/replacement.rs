@@ -1,7 +1,5 @@
 //! The RPCs of a replacement by the old phone (protocol.md section 5).
 
-use std::sync::Arc;
-
 use paraphe_proto::ids::ActivationId;
 use paraphe_proto::v1::{self, SignedRequest};
 use tonic::{Request, Response, Status};
@@ -21,9 +19,7 @@ impl CompanionService {
             .await?;
         let phone = proven.phone;
         let verb = move |s: &mut Scope<'_, '_>| replacement::replace(s, &phone);
-        let handed = self.settled("replace", phone.device_id, now, verb).await?;
-        self.0.wake_all(handed.superseded);
-        let issued = handed.issued;
+        let issued = self.settled("replace", phone.device_id, now, verb).await?;
         Ok(Response::new(v1::ReplaceResponse {
             activation_id: issued.id.to_string(),
             code: issued.code,
@@ -46,8 +42,8 @@ impl CompanionService {
         let asked = self
             .settled("confirm_replacement", phone.device_id, now, verb)
             .await?;
-        let challenge_id = asked.id.to_string();
-        self.0.wake(&Arc::new(asked));
-        Ok(Response::new(v1::ConfirmReplacementResponse { challenge_id }))
+        Ok(Response::new(v1::ConfirmReplacementResponse {
+            challenge_id: asked.id.to_string(),
+        }))
     }
 }

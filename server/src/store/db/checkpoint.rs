@@ -10,10 +10,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::DbError;
 use super::sqlite::Sqlite;
 
-/// Pages that make it worth moving some.
-const STEP: i32 = 1_000;
-/// Pages after which the writer moves the rest.
-const MOST: i32 = 4_000;
+/// Pages that make it worth moving some: each time costs two fsyncs, and a page that changed often is moved once.
+const STEP: i32 = 3_000;
+/// Pages after which the writer moves the rest: some time after the thread was called, so that little is left for it.
+const MOST: i32 = 4 * STEP + 1_000;
 
 /// The writer's side: when to call for the thread, and when not to wait for it any longer.
 pub(super) struct Log {
@@ -63,16 +63,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thread_is_called_by_the_thousand_and_the_writer_moves_the_rest() {
+    fn the_thread_is_called_every_3_000_pages_and_the_writer_moves_the_rest() {
         let (mut log, calls) = Log::new();
         let called = |pages, log: &mut Log| (log.grown(pages), calls.try_recv().is_ok());
-        assert_eq!(called(999, &mut log), (false, false));
-        assert_eq!(called(1_000, &mut log), (false, true));
-        assert_eq!(called(1_999, &mut log), (false, false));
-        assert_eq!(called(2_010, &mut log), (false, true));
-        assert_eq!(called(4_000, &mut log), (true, false));
-        assert_eq!(called(4_100, &mut log), (true, false));
+        assert_eq!(called(2_999, &mut log), (false, false));
+        assert_eq!(called(3_000, &mut log), (false, true));
+        assert_eq!(called(5_999, &mut log), (false, false));
+        assert_eq!(called(6_010, &mut log), (false, true));
+        assert_eq!(called(12_900, &mut log), (false, true));
+        assert_eq!(called(13_000, &mut log), (true, false));
         assert_eq!(called(12, &mut log), (false, false), "it has started anew");
-        assert_eq!(called(1_012, &mut log), (false, true));
+        assert_eq!(called(3_012, &mut log), (false, true));
     }
 }

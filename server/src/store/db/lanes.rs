@@ -1,30 +1,34 @@
 //! The database threads: one writer that commits in groups, and readers with a snapshot each. Started by `Db`, fed by `task`.
 //! Invariants: a write that fails leaves nothing behind and nobody else with it; nobody of a group is answered before its COMMIT returned, and a COMMIT that
 //! fails fails the whole group, also those that had an error of their own, since it may rest on what was never stored; what a group ends is
-//! in the security journal before its COMMIT (`keeper`).
+//! in the security journal before its COMMIT (`keeper`); who waits for a challenge is told after it, in the order of the commits, whether
+//! or not the caller is still there.
 
 use std::fs::File;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::keeper::Keeper;
+use super::said::Listener;
 use super::sqlite::Sqlite;
 use super::task::{Task, lock};
 use super::{DbError, Tx};
 
 /// How many transactions make a group that lingers for more, as does the one after it: only a busy daemon has as many, and waits anyway.
-const COMPANY: usize = 8;
+const COMPANY: usize = 12;
 /// The longest that a group is open for more to come, from its begin.
-const LINGER: Duration = Duration::from_millis(4);
+const LINGER: Duration = Duration::from_millis(6);
 
 type Queue = Receiver<Box<dyn Task>>;
 
-/// How groups are made and what they owe the security journal.
+/// How groups are made, what they owe the security journal, and whom they tell.
 pub(super) struct Grouping {
     /// Transactions in a group at most.
     pub(super) limit: usize,
     pub(super) keeper: Arc<Mutex<Keeper>>,
+    /// Told what a group changed, once it is committed and before anybody is answered.
+    pub(super) listener: Arc<OnceLock<Listener>>,
 }
 
 /// The writer thread: drains `queue` in groups, then checkpoints and lets go of the file's lock.
@@ -55,7 +59,8 @@ fn commit_group(
 ) -> usize {
     let mut group = vec![first];
     let commit = || {
-        lock(&grouping.keeper).record(&mut Tx::sqlite(sqlite), sqlite.take_events())?;
+        let events = std::mem::take(&mut sqlite.said().events);
+        lock(&grouping.keeper).record(&mut Tx::sqlite(sqlite), events)?;
         sqlite.commit()
     };
     let outcome = match run_together(sqlite, &mut group, queue, grouping.limit, company) {
@@ -66,9 +71,12 @@ fn commit_group(
         }
         Err(error) => Err(error),
     };
+    let changes = std::mem::take(&mut sqlite.said().changes);
     if let Err(error) = &outcome {
         tracing::error!(code = error.code(), %error, transactions = group.len(), "a group of transactions was not committed");
         sqlite.abandon();
+    } else if let Some(listener) = grouping.listener.get() {
+        changes.iter().for_each(listener);
     }
     let (failure, size) = (outcome.err(), group.len());
     for task in group {
@@ -127,11 +135,11 @@ fn run_one(sqlite: &Sqlite, task: &mut dyn Task) -> Result<Run, DbError> {
         return Ok(Run::Clean);
     }
     sqlite.forget_writes();
-    let events = sqlite.events();
+    let before = sqlite.said().mark();
     let keep = task.run(&mut Tx::sqlite(sqlite));
     require_transaction(sqlite)?;
     if !keep {
-        sqlite.forget_events(events);
+        sqlite.unsay(before);
     }
     Ok(if keep || !sqlite.has_written() {
         Run::Clean
@@ -145,14 +153,14 @@ fn run_apart(sqlite: &Sqlite, group: &mut [Box<dyn Task>]) -> Result<(), DbError
     sqlite.begin_write()?;
     for task in group.iter_mut().filter(|task| !task.is_abandoned()) {
         sqlite.savepoint()?;
-        let events = sqlite.events();
+        let before = sqlite.said().mark();
         let keep = task.run(&mut Tx::sqlite(sqlite));
         require_transaction(sqlite)?;
         if keep {
             sqlite.release()?;
         } else {
             sqlite.undo()?;
-            sqlite.forget_events(events);
+            sqlite.unsay(before);
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! Invariants: a foreign or newer file is recognised before anything in it changes; a committed transaction has reached the disk
 //! (write-ahead log, `synchronous = FULL`); parameters `$1..$n` are bound in that order or refused.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -14,8 +14,8 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Statement};
 
 use self::translate::{named, value};
+use super::said::{Mark, Said};
 use super::{DbError, Row, Value};
-use crate::domain::ended::Event;
 use crate::store::migrations::Migration;
 
 mod translate;
@@ -27,14 +27,9 @@ const CHECK_LIMIT: Duration = Duration::from_secs(1);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
 
-/// One connection, whether it has written lately, the texts that [`check_statement`] has passed: a few dozen, all ours; and what the
-/// transaction says to the security journal.
-pub(super) struct Sqlite(
-    Connection,
-    Cell<bool>,
-    RefCell<HashSet<String>>,
-    RefCell<Vec<Event>>,
-);
+/// One connection, whether it has written lately, the texts that [`check_statement`] has passed: a few dozen, all ours; and what its
+/// transactions say.
+pub(super) struct Sqlite(Connection, Cell<bool>, RefCell<HashSet<String>>, RefCell<Said>);
 
 /// What the file's header says.
 pub(super) struct Identity {
@@ -239,7 +234,7 @@ impl Sqlite {
     }
 
     pub(super) fn begin_write(&self) -> Result<(), DbError> {
-        self.forget_events(0);
+        self.3.take();
         self.control("BEGIN IMMEDIATE")
     }
 
@@ -285,24 +280,14 @@ impl Sqlite {
         self.1.get()
     }
 
-    /// Keeps an event for the security journal, until the commit or the next begin.
-    pub(super) fn note(&self, event: Event) {
-        self.3.borrow_mut().push(event);
+    /// What was said since the begin, until it is taken.
+    pub(super) fn said(&self) -> RefMut<'_, Said> {
+        self.3.borrow_mut()
     }
 
-    /// How many are kept.
-    pub(super) fn events(&self) -> usize {
-        self.3.borrow().len()
-    }
-
-    /// Forgets all but the first `kept`: what they belong to was undone.
-    pub(super) fn forget_events(&self, kept: usize) {
-        self.3.borrow_mut().truncate(kept);
-    }
-
-    /// Hands them over.
-    pub(super) fn take_events(&self) -> Vec<Event> {
-        self.3.take()
+    /// Forgets what was said since.
+    pub(super) fn unsay(&self, since: Mark) {
+        self.said().back_to(since);
     }
 
     pub(super) fn in_transaction(&self) -> bool {

@@ -18,6 +18,7 @@ use super::*;
 mod journal;
 mod opening;
 mod statements;
+mod told;
 
 const SCHEMA: &str = "
     CREATE TABLE item (id TEXT PRIMARY KEY, number BIGINT UNIQUE, body BYTEA, CHECK (number IS NULL OR number <> 13));

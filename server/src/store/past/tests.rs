@@ -11,7 +11,7 @@ use crate::store::db::{Db, DbError, Options};
 use crate::store::seal::{MasterKey, Sealer};
 use crate::store::{audit, challenge};
 
-pub(super) mod sample;
+pub(in crate::store) mod sample;
 
 const ANNA: SubjectId = SubjectId::from_bytes([2; 16]);
 

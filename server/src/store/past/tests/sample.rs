@@ -62,7 +62,7 @@ fn display([title, provider, price, reference]: [&str; 4]) -> statements::Displa
 }
 
 /// The purchase number `n`, approved, with ids, nonces, digests and keys that differ from those of every other.
-pub(in super::super) fn purchase(n: i64) -> Challenge {
+pub(in crate::store) fn purchase(n: i64) -> Challenge {
     let now = Timestamp::from_secs(1_795_000_000 + n * 7);
     let (title, provider, price) = COURSES[usize::try_from(n).unwrap() % COURSES.len()];
     let (reference, session) = (format!("CM-{}", 50_210_034 + n), "2027-01-11");
