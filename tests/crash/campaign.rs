@@ -23,6 +23,8 @@ const SETTINGS: &str = "requests_per_second_per_caller = 1000000\ncaller_burst =
     [step_up]\nmin_lifetime_s = 1\nrequests_per_10_min = 1000\nrequests_per_day = 10000\nwakes_per_hour = 1000\n\
     [operators]\nrequests_per_10_min = 1000\n[channels.counter]\nquarantine_s = 0\n";
 const CLIENTS: usize = 8;
+/// Pages after which the daemon moves some of its log: often enough that many are killed within it.
+const CHECKPOINT_PAGES: &str = "300";
 /// A pause before a lost call is made again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Within this a client must have ended what it began.
@@ -60,6 +62,8 @@ impl Campaign {
         world.daemon.environment = disk.environment();
         let added = environment.iter().map(|(name, value)| (*name, (*value).into()));
         world.daemon.environment.extend(added);
+        let often = ("PARAPHE_TEST_CHECKPOINT_PAGES", CHECKPOINT_PAGES.into());
+        world.daemon.environment.push(often);
         disk.settle();
         world.start_again().await;
         Self {

@@ -63,7 +63,7 @@ fn purchase(
         match_code: None,
         content: sha256(index.to_be_bytes()),
     };
-    let asked = request(s, &cmd)?.challenge;
+    let asked = request(s, &cmd)?;
     let pin = Pin::enter("739145").map_err(Fault::internal)?;
     let (_, element) = blind(&pin, &mut OsRng).map_err(Fault::internal)?;
     let proven = ProvenPhone {

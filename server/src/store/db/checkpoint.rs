@@ -1,7 +1,7 @@
 //! Moving the write-ahead log into the database beside the writer: nobody waits for pages that are durable already. Started by
 //! `Db`; the writer's connection says after each commit how long the log is.
 //! Invariant: the log stays bounded while nobody reads an old snapshot for long (a backup does). A log that others append to is never moved
-//! whole and so never starts anew; the writer moves what is left of it once it is [`MOST`] pages long.
+//! whole and so never starts anew; the writer moves what is left of it once it is [`Log::most`] pages long.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -11,12 +11,22 @@ use super::DbError;
 use super::sqlite::Sqlite;
 
 /// Pages that make it worth moving some: each time costs two fsyncs, and a page that changed often is moved once.
-const STEP: i32 = 3_000;
-/// Pages after which the writer moves the rest: some time after the thread was called, so that little is left for it.
-const MOST: i32 = 4 * STEP + 1_000;
+#[cfg(not(feature = "test-hooks"))]
+fn step() -> i32 {
+    3_000
+}
+
+/// What `PARAPHE_TEST_CHECKPOINT_PAGES` says, so that the crash harness sees many of them; as ever without it.
+#[cfg(feature = "test-hooks")]
+fn step() -> i32 {
+    let named = std::env::var("PARAPHE_TEST_CHECKPOINT_PAGES").ok();
+    named.and_then(|pages| pages.parse().ok()).unwrap_or(3_000)
+}
 
 /// The writer's side: when to call for the thread, and when not to wait for it any longer.
 pub(super) struct Log {
+    /// Pages between two calls.
+    step: i32,
     /// Length at the last call, pages.
     called_at: i32,
     thread: SyncSender<()>,
@@ -26,7 +36,17 @@ impl Log {
     /// An empty log, and what its thread listens to.
     pub(super) fn new() -> (Log, Receiver<()>) {
         let (thread, calls) = sync_channel(1);
-        (Log { called_at: 0, thread }, calls)
+        let log = Log {
+            step: step(),
+            called_at: 0,
+            thread,
+        };
+        (log, calls)
+    }
+
+    /// Pages after which the writer moves the rest: some time after the thread was called, so that little is left for it.
+    fn most(&self) -> i32 {
+        self.step.saturating_mul(4).saturating_add(self.step / 3)
     }
 
     /// A commit has made it `pages` long; whether the writer is to move it.
@@ -34,10 +54,10 @@ impl Log {
         if pages < self.called_at {
             self.called_at = 0;
         }
-        if pages >= MOST {
+        if pages >= self.most() {
             return true;
         }
-        if pages >= self.called_at.saturating_add(STEP) {
+        if pages >= self.called_at.saturating_add(self.step) {
             self.called_at = pages;
             // One that is called already will see these pages too.
             let _called = self.thread.try_send(());
