@@ -2,7 +2,8 @@
 //!
 //! The second layer. A caller whose credentials were verified lately has a rate of its own; everybody else shares the rate
 //! of their address, so that a stranger gains nothing by making up credentials. Refusals are early, cheap and say when to
-//! come back. Connections are bounded by `listener`.
+//! come back. Where there is no place a request stands in line for a while first: callers who would come back at once wait
+//! instead, and take neither the daemon's time nor their own. Connections are bounded by `listener`.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
+use tower::ServiceExt as _;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -37,7 +39,7 @@ pub fn recognise_nobody() -> Recognise {
 #[derive(Clone)]
 pub struct AdmissionLayer(Arc<Admission>);
 
-/// Calls that begin something. They are refused first: half of the places is kept for those that finish what was begun, so that an
+/// Calls that begin something. They wait and are refused first: most places are kept for those that finish what was begun, so that an
 /// overloaded daemon goes on completing confirmations instead of starting more of them.
 const BEGINNINGS: [&str; 4] = [
     "/paraphe.v1.StepUp/Request",
@@ -46,11 +48,19 @@ const BEGINNINGS: [&str; 4] = [
     "/paraphe.v1.Companion/BeginActivation",
 ];
 
+/// One in so many places may be taken by a beginning.
+const BEGINNING: usize = 8;
+/// How long a request stands in line before it is refused.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Requests in line for each place; one more is refused at once.
+const IN_LINE: usize = 16;
+
 struct Admission {
     requests: Arc<Semaphore>,
-    /// Places that no beginning may take.
-    kept: usize,
+    /// Those of the places that beginnings may take.
+    beginnings: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    line: Semaphore,
     callers: KeyedRate,
     addresses: KeyedRate,
     recognise: Recognise,
@@ -63,8 +73,9 @@ impl AdmissionLayer {
     pub fn new(limits: &Limits, recognise: Recognise) -> Self {
         Self(Arc::new(Admission {
             requests: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
-            kept: limits.max_concurrent_requests / 2,
+            beginnings: Arc::new(Semaphore::new(limits.max_concurrent_requests.div_ceil(BEGINNING))),
             streams: Arc::new(Semaphore::new(limits.max_open_streams)),
+            line: Semaphore::new(limits.max_concurrent_requests.saturating_mul(IN_LINE)),
             callers: KeyedRate::new(limits.requests_per_second_per_caller, limits.caller_burst),
             addresses: KeyedRate::new(
                 limits.anonymous_requests_per_second_per_address,
@@ -77,20 +88,31 @@ impl AdmissionLayer {
 }
 
 impl Admission {
-    /// A place for the request until its answer has been sent.
-    fn admit(&self, request: &Request) -> Result<OwnedSemaphorePermit, Refusal> {
-        self.check_rate(request)
-            .map_err(|wait| Refusal::RateLimited { wait })?;
-        let method = paraphe_proto::access::method(request.uri().path());
-        let places = match method {
-            Some(method) if method.server_streaming => &self.streams,
-            _ => &self.requests,
+    /// A place for the request until its answer has been sent, if there is one now.
+    fn admit(&self, kind: Kind) -> Option<Place> {
+        let of = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        Some(match kind {
+            Kind::Stream => Place::one(of(&self.streams)?),
+            Kind::Beginning => Place::two(of(&self.beginnings)?, of(&self.requests)?),
+            Kind::Other => Place::one(of(&self.requests)?),
+        })
+    }
+
+    /// A place that becomes free while there is patience for it; a stream stays too long for others to wait for its place.
+    async fn stand_in_line(self: Arc<Self>, kind: Kind) -> Result<Place, Refusal> {
+        let waiting = async {
+            let of = |places: &Arc<Semaphore>| Arc::clone(places).acquire_owned();
+            Some(match kind {
+                Kind::Stream => return None,
+                Kind::Beginning => {
+                    Place::two(of(&self.beginnings).await.ok()?, of(&self.requests).await.ok()?)
+                }
+                Kind::Other => Place::one(of(&self.requests).await.ok()?),
+            })
         };
-        let begins = method.is_some_and(|method| BEGINNINGS.contains(&method.path));
-        if begins && places.available_permits() <= self.kept {
-            return Err(Refusal::Busy);
-        }
-        Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::Busy)
+        let _in_line = self.line.try_acquire().map_err(|_| Refusal::Busy)?;
+        let place = tokio::time::timeout(PATIENCE, waiting).await;
+        place.ok().flatten().ok_or(Refusal::Busy)
     }
 
     fn check_rate(&self, request: &Request) -> Result<(), Duration> {
@@ -115,6 +137,46 @@ impl Admission {
     }
 }
 
+/// What a request needs a place for.
+#[derive(Clone, Copy)]
+enum Kind {
+    Stream,
+    Beginning,
+    Other,
+}
+
+impl Kind {
+    fn of(request: &Request) -> Self {
+        match paraphe_proto::access::method(request.uri().path()) {
+            Some(method) if method.server_streaming => Self::Stream,
+            Some(method) if BEGINNINGS.contains(&method.path) => Self::Beginning,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The place of a request, until this is dropped.
+struct Place {
+    _place: OwnedSemaphorePermit,
+    _beginning: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    fn one(place: OwnedSemaphorePermit) -> Self {
+        Self {
+            _place: place,
+            _beginning: None,
+        }
+    }
+
+    fn two(beginning: OwnedSemaphorePermit, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            _place: place,
+            _beginning: Some(beginning),
+        }
+    }
+}
+
 impl<S> Layer<S> for AdmissionLayer {
     type Service = AdmissionService<S>;
 
@@ -135,7 +197,7 @@ pub struct AdmissionService<S> {
 
 impl<S> Service<Request> for AdmissionService<S>
 where
-    S: Service<Request, Response = Response>,
+    S: Service<Request, Response = Response> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
 {
@@ -148,21 +210,30 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.admission.admit(&request) {
-            Ok(place) => {
-                let answering = self.inner.call(request);
-                async move { Ok(hold(answering.await?, place)) }.boxed()
-            }
-            Err(refusal) => {
-                let refused = self.admission.refuse(refusal, request.headers());
-                std::future::ready(Ok(refused)).boxed()
+        if let Err(wait) = self.admission.check_rate(&request) {
+            let refused = self
+                .admission
+                .refuse(Refusal::RateLimited { wait }, request.headers());
+            return std::future::ready(Ok(refused)).boxed();
+        }
+        let kind = Kind::of(&request);
+        if let Some(place) = self.admission.admit(kind) {
+            let answering = self.inner.call(request);
+            return async move { Ok(hold(answering.await?, place)) }.boxed();
+        }
+        let (admission, inner) = (Arc::clone(&self.admission), self.inner.clone());
+        async move {
+            match Arc::clone(&admission).stand_in_line(kind).await {
+                Ok(place) => Ok(hold(inner.oneshot(request).await?, place)),
+                Err(refusal) => Ok(admission.refuse(refusal, request.headers())),
             }
         }
+        .boxed()
     }
 }
 
 /// Keeps the place until the last byte of the answer was handed on, or the caller has gone.
-fn hold(response: Response, place: OwnedSemaphorePermit) -> Response {
+fn hold(response: Response, place: Place) -> Response {
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
             let _held = &place;

@@ -84,7 +84,7 @@ async fn made_up_credentials_gain_nothing_and_recognised_ones_have_their_own_rat
     assert!(code(&send(&layer, with("Bearer known".to_owned())).await).is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_request_too_many_is_refused_until_an_answer_is_gone() {
     let layer = AdmissionLayer::new(&limits(), recognise_nobody());
     let held = [
@@ -118,25 +118,80 @@ fn a_flood_of_refusals_is_few_log_lines() {
     assert_eq!((0..1_000).filter_map(|_| refused.count()).count(), 0);
 }
 
-#[tokio::test]
-async fn what_begins_is_refused_before_what_finishes() {
+fn roomy(max_concurrent_requests: usize) -> AdmissionLayer {
     let limits = Limits {
-        max_concurrent_requests: 4,
-        anonymous_burst: 100,
+        max_concurrent_requests,
+        anonymous_burst: 1_000,
         ..limits()
     };
-    let layer = AdmissionLayer::new(&limits, recognise_nobody());
-    let begin = || request("/paraphe.v1.StepUp/Request", "192.0.2.1:1");
-    let finish = || request("/paraphe.v1.Companion/Answer", "192.0.2.1:1");
-    let held = [send(&layer, begin()).await, send(&layer, begin()).await];
-    assert!(held.iter().all(|answer| code(answer).is_none()));
+    AdmissionLayer::new(&limits, recognise_nobody())
+}
+
+fn begin() -> Request {
+    request("/paraphe.v1.StepUp/Request", "192.0.2.1:1")
+}
+
+fn finish() -> Request {
+    request("/paraphe.v1.Companion/Answer", "192.0.2.1:1")
+}
+
+async fn admitted(layer: &AdmissionLayer, request: fn() -> Request, times: usize) -> Vec<Response> {
+    let mut held = Vec::new();
+    for _ in 0..times {
+        held.push(send(layer, request()).await);
+        assert_eq!(code(held.last().unwrap()), None);
+    }
+    held
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_begins_is_refused_before_what_finishes() {
+    let layer = roomy(16);
+    let held = admitted(&layer, begin, 2).await;
     assert_eq!(code(&send(&layer, begin()).await), Some(Code::ResourceExhausted));
-    let more = [send(&layer, finish()).await, send(&layer, finish()).await];
-    assert!(
-        more.iter().all(|answer| code(answer).is_none()),
-        "half is kept for them"
-    );
+    let more = admitted(&layer, finish, 14).await;
     assert_eq!(code(&send(&layer, finish()).await), Some(Code::ResourceExhausted));
     drop((held, more));
     assert_eq!(code(&send(&layer, begin()).await), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_stands_in_line_for_a_while_and_gets_the_place_that_becomes_free() {
+    let layer = roomy(1);
+    for call in [begin, finish] {
+        let held = admitted(&layer, finish, 1).await;
+        let begun = tokio::time::Instant::now();
+        assert_eq!(code(&send(&layer, call()).await), Some(Code::ResourceExhausted));
+        assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
+        let leaves = async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            drop(held);
+        };
+        let (answer, ()) = tokio::join!(send(&layer, call()), leaves);
+        assert_eq!(code(&answer), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_has_an_end_and_whoever_leaves_it_makes_room() {
+    let layer = roomy(1);
+    let _held = admitted(&layer, finish, 1).await;
+    let mut line: Vec<_> = (0..IN_LINE).map(|_| Box::pin(send(&layer, finish()))).collect();
+    for waiting in &mut line {
+        assert!(waiting.as_mut().now_or_never().is_none());
+    }
+    let begun = tokio::time::Instant::now();
+    assert!(code(&send(&layer, finish()).await).is_some());
+    assert!(begun.elapsed().is_zero(), "refused at once");
+    line.pop();
+    assert!(send(&layer, finish()).now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_place_of_a_stream() {
+    let layer = AdmissionLayer::new(&limits(), recognise_nobody());
+    let _watch = send(&layer, request(STREAM, "192.0.2.1:1")).await;
+    let begun = tokio::time::Instant::now();
+    assert!(code(&send(&layer, request(STREAM, "192.0.2.2:1")).await).is_some());
+    assert!(begun.elapsed().is_zero());
 }
