@@ -1,6 +1,6 @@
 //! Use cases: one file per noun, one synchronous function per verb, each inside one transaction of [`Scope`].
 //!
-//! Called by `rpc`, which reads `now` once, decodes into a command, and wakes the watchers after the commit.
+//! Called by `rpc`, which reads `now` once and decodes into a command; the commit tells the watchers.
 
 pub mod activation;
 pub mod administrator;

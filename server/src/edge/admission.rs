@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::deadline;
 use super::rate::KeyedRate;
 use super::refusal::Refusal;
 use super::{Answering, PeerInfo, Request, Response};
@@ -54,12 +55,16 @@ const BEGINNING: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Requests in line for each place; one more is refused at once.
 const IN_LINE: usize = 16;
+/// The longest line, whatever the number of places.
+const LONGEST_LINE: usize = 8_192;
 
 struct Admission {
     requests: Arc<Semaphore>,
     /// Those of the places that beginnings may take.
     beginnings: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    /// Where beginnings stand: however many there are, they take nobody else's place in line.
+    line_of_beginnings: Semaphore,
     line: Semaphore,
     callers: KeyedRate,
     addresses: KeyedRate,
@@ -71,11 +76,14 @@ impl AdmissionLayer {
     /// A layer within `limits`.
     #[must_use]
     pub fn new(limits: &Limits, recognise: Recognise) -> Self {
+        let in_line = limits.max_concurrent_requests.saturating_mul(IN_LINE);
+        let line = || Semaphore::new(in_line.min(LONGEST_LINE));
         Self(Arc::new(Admission {
             requests: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
             beginnings: Arc::new(Semaphore::new(limits.max_concurrent_requests.div_ceil(BEGINNING))),
             streams: Arc::new(Semaphore::new(limits.max_open_streams)),
-            line: Semaphore::new(limits.max_concurrent_requests.saturating_mul(IN_LINE)),
+            line_of_beginnings: line(),
+            line: line(),
             callers: KeyedRate::new(limits.requests_per_second_per_caller, limits.caller_burst),
             addresses: KeyedRate::new(
                 limits.anonymous_requests_per_second_per_address,
@@ -98,8 +106,8 @@ impl Admission {
         })
     }
 
-    /// A place that becomes free while there is patience for it; a stream stays too long for others to wait for its place.
-    async fn stand_in_line(self: Arc<Self>, kind: Kind) -> Result<Place, Refusal> {
+    /// A place that becomes free within `patience`; a stream stays too long for others to wait for its place.
+    async fn stand_in_line(&self, kind: Kind, patience: Duration) -> Result<Place, Refusal> {
         let waiting = async {
             let of = |places: &Arc<Semaphore>| Arc::clone(places).acquire_owned();
             Some(match kind {
@@ -110,8 +118,12 @@ impl Admission {
                 Kind::Other => Place::one(of(&self.requests).await.ok()?),
             })
         };
-        let _in_line = self.line.try_acquire().map_err(|_| Refusal::Busy)?;
-        let place = tokio::time::timeout(PATIENCE, waiting).await;
+        let line = match kind {
+            Kind::Beginning => &self.line_of_beginnings,
+            Kind::Stream | Kind::Other => &self.line,
+        };
+        let _in_line = line.try_acquire().map_err(|_| Refusal::Busy)?;
+        let place = tokio::time::timeout(patience, waiting).await;
         place.ok().flatten().ok_or(Refusal::Busy)
     }
 
@@ -223,7 +235,9 @@ where
         }
         let (admission, inner) = (Arc::clone(&self.admission), self.inner.clone());
         async move {
-            match Arc::clone(&admission).stand_in_line(kind).await {
+            let patience =
+                deadline::asked_for(request.headers()).map_or(PATIENCE, |asked| asked.min(PATIENCE));
+            match admission.stand_in_line(kind, patience).await {
                 Ok(place) => Ok(hold(inner.oneshot(request).await?, place)),
                 Err(refusal) => Ok(admission.refuse(refusal, request.headers())),
             }

@@ -188,6 +188,46 @@ async fn the_line_has_an_end_and_whoever_leaves_it_makes_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn beginnings_in_line_take_nobody_elses_place_in_it() {
+    let layer = roomy(1);
+    let held = admitted(&layer, finish, 1).await;
+    let mut line: Vec<_> = (0..IN_LINE).map(|_| Box::pin(send(&layer, begin()))).collect();
+    for waiting in &mut line {
+        assert!(waiting.as_mut().now_or_never().is_none());
+    }
+    assert!(code(&send(&layer, begin()).await).is_some());
+    let mut finishing = Box::pin(send(&layer, finish()));
+    assert!(finishing.as_mut().now_or_never().is_none(), "it waits");
+    drop((line, held));
+    assert_eq!(code(&finishing.await), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beginning_that_stood_in_line_counts_as_one() {
+    let layer = roomy(8);
+    let held = admitted(&layer, begin, 1).await;
+    let leaves = async {
+        tokio::time::sleep(PATIENCE / 2).await;
+        drop(held);
+    };
+    let (second, ()) = tokio::join!(send(&layer, begin()), leaves);
+    assert_eq!(code(&second), None);
+    assert!(code(&send(&layer, begin()).await).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_stands_in_line_beyond_their_deadline() {
+    let layer = roomy(1);
+    let _held = admitted(&layer, finish, 1).await;
+    let mut hurried = finish();
+    let timeout = http::HeaderValue::from_static("300m");
+    hurried.headers_mut().insert("grpc-timeout", timeout);
+    let begun = tokio::time::Instant::now();
+    assert!(code(&send(&layer, hurried).await).is_some());
+    assert!(begun.elapsed() < PATIENCE / 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_for_the_place_of_a_stream() {
     let layer = AdmissionLayer::new(&limits(), recognise_nobody());
     let _watch = send(&layer, request(STREAM, "192.0.2.1:1")).await;

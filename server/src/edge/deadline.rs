@@ -1,8 +1,8 @@
 //! Deadlines: a request ends when its caller has stopped waiting, and at the configured limit in any case.
 //!
 //! The innermost layer. It bounds the time until the answer begins, which for a unary method is all of it, and which covers
-//! a caller who sends its request slowly. A server stream then lives as long as it likes; its caller's `grpc-timeout` is the
-//! caller's own business. tonic's own timeout sits outside and would answer CANCELLED.
+//! a caller who sends its request slowly, but not the time that it stood in line for its place (`admission`). A server stream then lives as
+//! long as it likes; its caller's `grpc-timeout` is the caller's own business. tonic's own timeout sits outside and would answer CANCELLED.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl<S> DeadlineService<S> {
 }
 
 /// The caller's `grpc-timeout`: one to eight digits and a unit (gRPC over HTTP/2, "Timeout"). Anything else is not one.
-fn asked_for(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn asked_for(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
