@@ -78,6 +78,7 @@ mod suspension_limit;
 mod tampering;
 mod theft;
 mod token;
+mod told;
 mod tokens;
 mod veto;
 mod walk;
