@@ -78,7 +78,7 @@ mod suspension_limit;
 mod tampering;
 mod theft;
 mod token;
-mod told;
 mod tokens;
+mod told;
 mod veto;
 mod walk;
