@@ -144,6 +144,19 @@ async fn admitted(layer: &AdmissionLayer, request: fn() -> Request, times: usize
     held
 }
 
+type Sending<'a> = std::pin::Pin<Box<dyn Future<Output = Response> + 'a>>;
+
+/// As many as may stand in the line of one place.
+fn full_line(layer: &AdmissionLayer, request: fn() -> Request) -> Vec<Sending<'_>> {
+    let mut line: Vec<Sending<'_>> = Vec::new();
+    for _ in 0..IN_LINE {
+        let mut waiting: Sending<'_> = Box::pin(send(layer, request()));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        line.push(waiting);
+    }
+    line
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_begins_is_refused_before_what_finishes() {
     let layer = roomy(16);
@@ -176,10 +189,7 @@ async fn a_request_stands_in_line_for_a_while_and_gets_the_place_that_becomes_fr
 async fn the_line_has_an_end_and_whoever_leaves_it_makes_room() {
     let layer = roomy(1);
     let _held = admitted(&layer, finish, 1).await;
-    let mut line: Vec<_> = (0..IN_LINE).map(|_| Box::pin(send(&layer, finish()))).collect();
-    for waiting in &mut line {
-        assert!(waiting.as_mut().now_or_never().is_none());
-    }
+    let mut line = full_line(&layer, finish);
     let begun = tokio::time::Instant::now();
     assert!(code(&send(&layer, finish()).await).is_some());
     assert!(begun.elapsed().is_zero(), "refused at once");
@@ -191,10 +201,7 @@ async fn the_line_has_an_end_and_whoever_leaves_it_makes_room() {
 async fn beginnings_in_line_take_nobody_elses_place_in_it() {
     let layer = roomy(1);
     let held = admitted(&layer, finish, 1).await;
-    let mut line: Vec<_> = (0..IN_LINE).map(|_| Box::pin(send(&layer, begin()))).collect();
-    for waiting in &mut line {
-        assert!(waiting.as_mut().now_or_never().is_none());
-    }
+    let line = full_line(&layer, begin);
     assert!(code(&send(&layer, begin()).await).is_some());
     let mut finishing = Box::pin(send(&layer, finish()));
     assert!(finishing.as_mut().now_or_never().is_none(), "it waits");
