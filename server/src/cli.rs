@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::domain::fault::Fault;
 use crate::keys::{look_for_token, read_attestation_rules};
 use crate::open::{self, StartError};
 use crate::start;
@@ -166,6 +167,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What a command reports, for scripts.
+fn print_json(report: &impl serde::Serialize) -> Result<(), CommandError> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| StartError::from(Fault::internal(e)))?;
+    writeln!(anstream::stdout(), "{text}")?;
+    Ok(())
 }
 
 fn serve(path: &Path) -> Result<(), CommandError> {

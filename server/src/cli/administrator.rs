@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{CommandError, confirm};
+use super::{CommandError, confirm, print_json};
 use crate::app::activation::Issued;
 use crate::app::administrator;
 use crate::config::Config;
-use crate::domain::fault::Fault;
 use crate::domain::operator::Operator;
 use crate::open::{self, StartError};
 
@@ -85,14 +84,11 @@ pub fn issue(arguments: &AdministratorArguments) -> Result<(), CommandError> {
         issued.map_err(StartError::from)
     })?;
     let issued = Administrator::of(issued);
-    let mut out = anstream::stdout();
     if arguments.json {
-        let text = serde_json::to_string_pretty(&issued).map_err(|e| StartError::from(Fault::internal(e)))?;
-        writeln!(out, "{text}")?;
-        return Ok(());
+        return print_json(&issued);
     }
     writeln!(
-        out,
+        anstream::stdout(),
         "{}\n\nNext: start the daemon (`systemctl start paraphed`), activate that phone, sign in as {}, and disable who is not to administer any more.",
         issued.text(),
         issued.operator

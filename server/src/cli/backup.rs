@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::CommandError;
+use super::{CommandError, print_json};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::fault::Fault;
 use crate::open::StartError;
 use crate::store::db::copy;
 
@@ -55,14 +54,11 @@ pub fn backup(arguments: &BackupArguments) -> Result<(), CommandError> {
         copied_to: to.clone(),
         bytes: std::fs::metadata(to)?.len(),
     };
-    let mut out = anstream::stdout();
     if arguments.json {
-        let text = serde_json::to_string_pretty(&report).map_err(|e| StartError::from(Fault::internal(e)))?;
-        writeln!(out, "{text}")?;
-        return Ok(());
+        return print_json(&report);
     }
     writeln!(
-        out,
+        anstream::stdout(),
         "Copied to {} ({} bytes).\nKeep it apart from the master key. The security journal is not part of a backup: {} stays where it is.",
         to.display(),
         report.bytes,

@@ -11,8 +11,8 @@ use paraphe_proto::statements::KeyUse;
 use rand_core::{CryptoRng, RngCore};
 use serde::Serialize;
 
-use super::CommandError;
 use super::keys::{origin, word};
+use super::{CommandError, print_json};
 use crate::app::bootstrap::{FirstAdministrator, bootstrap};
 use crate::app::{Facts, Scope};
 use crate::clock::Clock;
@@ -267,15 +267,10 @@ fn fill_database(
 }
 
 fn print(report: &Report, json: bool) -> Result<(), CommandError> {
-    let mut out = anstream::stdout();
     if json {
-        writeln!(
-            out,
-            "{}",
-            serde_json::to_string_pretty(report).map_err(|e| StartError::from(Fault::internal(e)))?
-        )?;
-        return Ok(());
+        return print_json(report);
     }
+    let mut out = anstream::stdout();
     writeln!(out, "Paraphe is initialised for {}.\n", report.issuer)?;
     for administrator in &report.administrators {
         writeln!(

@@ -11,7 +11,7 @@ use paraphe_proto::statements::{KeyState, KeyUse};
 use paraphe_proto::time::Timestamp;
 use serde::Serialize;
 
-use super::CommandError;
+use super::{CommandError, print_json};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys::{IssuerKeys, KeysError, Ring, Undestroyed, read_master_key, read_public_key};
@@ -303,12 +303,10 @@ fn list(arguments: &ListArguments) -> Result<(), CommandError> {
         keys: listed.collect(),
         undestroyed: ring.undestroyed().iter().map(UndestroyedKey::of).collect(),
     };
-    let mut out = anstream::stdout();
     if arguments.json {
-        let json = serde_json::to_string_pretty(&listed).map_err(crate::domain::fault::Fault::internal);
-        writeln!(out, "{}", json.map_err(StartError::from)?)?;
-        return Ok(());
+        return print_json(&listed);
     }
+    let mut out = anstream::stdout();
     for key in &listed.keys {
         let signs = if key.signs { "signs" } else { "" };
         let (key_use, state) = words(key.key_use, key.state);

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::super::administrator::Administrator;
 use super::CommandError;
-use crate::domain::fault::Fault;
-use crate::open::{Opened, StartError};
+use crate::cli::print_json;
+use crate::open::Opened;
 use crate::store::journal::Contents;
 
 /// What was done.
@@ -120,13 +120,10 @@ impl Report {
     }
 
     pub(super) fn print(&self, json: bool) -> Result<(), CommandError> {
-        let mut out = anstream::stdout();
         if json {
-            let text =
-                serde_json::to_string_pretty(self).map_err(|e| StartError::from(Fault::internal(e)))?;
-            writeln!(out, "{text}")?;
-            return Ok(());
+            return print_json(self);
         }
+        let mut out = anstream::stdout();
         writeln!(out, "Restored: restore epoch {} begins.\n", self.restore_epoch)?;
         for (what, count) in [
             ("ended again from the journal", self.ended_again),
