@@ -42,15 +42,15 @@ pub struct AdmissionLayer(Arc<Admission>);
 
 /// Calls that begin something. They wait and are refused first: most places are kept for those that finish what was begun, so that an
 /// overloaded daemon goes on completing confirmations instead of starting more of them.
-const BEGINNINGS: [&str; 4] = [
-    "/paraphe.v1.StepUp/Request",
-    "/paraphe.v1.StepUp/Check",
+const BEGINNINGS: [&str; 2] = ["/paraphe.v1.StepUp/Request", "/paraphe.v1.StepUp/Check"];
+/// Those that anybody may send, as slowly as they like: they have a share of their own, so that no stranger keeps a backend waiting.
+const ARRIVALS: [&str; 2] = [
     "/paraphe.v1.Session/Begin",
     "/paraphe.v1.Companion/BeginActivation",
 ];
 
-/// One in so many places may be taken by a beginning.
-const BEGINNING: usize = 8;
+/// One in so many places may be taken by a beginning, and one by an arrival.
+const SHARE: usize = 8;
 /// How long a request stands in line before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Requests in line for each place; one more is refused at once.
@@ -60,11 +60,9 @@ const LONGEST_LINE: usize = 8_192;
 
 struct Admission {
     requests: Arc<Semaphore>,
-    /// Those of the places that beginnings may take.
-    beginnings: Arc<Semaphore>,
+    beginnings: Share,
+    arrivals: Share,
     streams: Arc<Semaphore>,
-    /// Where beginnings stand: however many there are, they take nobody else's place in line.
-    line_of_beginnings: Semaphore,
     line: Semaphore,
     callers: KeyedRate,
     addresses: KeyedRate,
@@ -78,11 +76,15 @@ impl AdmissionLayer {
     pub fn new(limits: &Limits, recognise: Recognise) -> Self {
         let in_line = limits.max_concurrent_requests.saturating_mul(IN_LINE);
         let line = || Semaphore::new(in_line.min(LONGEST_LINE));
+        let share = || Share {
+            places: Arc::new(Semaphore::new(limits.max_concurrent_requests.div_ceil(SHARE))),
+            line: line(),
+        };
         Self(Arc::new(Admission {
             requests: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
-            beginnings: Arc::new(Semaphore::new(limits.max_concurrent_requests.div_ceil(BEGINNING))),
+            beginnings: share(),
+            arrivals: share(),
             streams: Arc::new(Semaphore::new(limits.max_open_streams)),
-            line_of_beginnings: line(),
             line: line(),
             callers: KeyedRate::new(limits.requests_per_second_per_caller, limits.caller_burst),
             addresses: KeyedRate::new(
@@ -99,32 +101,51 @@ impl Admission {
     /// A place for the request until its answer has been sent, if there is one now.
     fn admit(&self, kind: Kind) -> Option<Place> {
         let of = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-        Some(match kind {
-            Kind::Stream => Place::one(of(&self.streams)?),
-            Kind::Beginning => Place::two(of(&self.beginnings)?, of(&self.requests)?),
-            Kind::Other => Place::one(of(&self.requests)?),
+        let share = match self.share(kind) {
+            Some(share) => Some(of(&share.places)?),
+            None => None,
+        };
+        Some(Place {
+            _share: share,
+            _place: of(self.places(kind))?,
         })
     }
 
     /// A place that becomes free within `patience`; a stream stays too long for others to wait for its place.
     async fn stand_in_line(&self, kind: Kind, patience: Duration) -> Result<Place, Refusal> {
+        if let Kind::Stream = kind {
+            return Err(Refusal::Busy);
+        }
         let waiting = async {
             let of = |places: &Arc<Semaphore>| Arc::clone(places).acquire_owned();
-            Some(match kind {
-                Kind::Stream => return None,
-                Kind::Beginning => {
-                    Place::two(of(&self.beginnings).await.ok()?, of(&self.requests).await.ok()?)
-                }
-                Kind::Other => Place::one(of(&self.requests).await.ok()?),
+            let share = match self.share(kind) {
+                Some(share) => Some(of(&share.places).await.ok()?),
+                None => None,
+            };
+            Some(Place {
+                _share: share,
+                _place: of(self.places(kind)).await.ok()?,
             })
         };
-        let line = match kind {
-            Kind::Beginning => &self.line_of_beginnings,
-            Kind::Stream | Kind::Other => &self.line,
-        };
+        let line = self.share(kind).map_or(&self.line, |share| &share.line);
         let _in_line = line.try_acquire().map_err(|_| Refusal::Busy)?;
         let place = tokio::time::timeout(patience, waiting).await;
         place.ok().flatten().ok_or(Refusal::Busy)
+    }
+
+    fn places(&self, kind: Kind) -> &Arc<Semaphore> {
+        match kind {
+            Kind::Stream => &self.streams,
+            Kind::Beginning | Kind::Arrival | Kind::Other => &self.requests,
+        }
+    }
+
+    fn share(&self, kind: Kind) -> Option<&Share> {
+        match kind {
+            Kind::Beginning => Some(&self.beginnings),
+            Kind::Arrival => Some(&self.arrivals),
+            Kind::Stream | Kind::Other => None,
+        }
     }
 
     fn check_rate(&self, request: &Request) -> Result<(), Duration> {
@@ -154,6 +175,7 @@ impl Admission {
 enum Kind {
     Stream,
     Beginning,
+    Arrival,
     Other,
 }
 
@@ -162,31 +184,22 @@ impl Kind {
         match paraphe_proto::access::method(request.uri().path()) {
             Some(method) if method.server_streaming => Self::Stream,
             Some(method) if BEGINNINGS.contains(&method.path) => Self::Beginning,
+            Some(method) if ARRIVALS.contains(&method.path) => Self::Arrival,
             _ => Self::Other,
         }
     }
 }
 
-/// The place of a request, until this is dropped.
-struct Place {
-    _place: OwnedSemaphorePermit,
-    _beginning: Option<OwnedSemaphorePermit>,
+/// Those of the places that one kind may take, and where it stands for them: however many wait, they take nobody else's place in line.
+struct Share {
+    places: Arc<Semaphore>,
+    line: Semaphore,
 }
 
-impl Place {
-    fn one(place: OwnedSemaphorePermit) -> Self {
-        Self {
-            _place: place,
-            _beginning: None,
-        }
-    }
-
-    fn two(beginning: OwnedSemaphorePermit, place: OwnedSemaphorePermit) -> Self {
-        Self {
-            _place: place,
-            _beginning: Some(beginning),
-        }
-    }
+/// The place of a request, until this is dropped.
+struct Place {
+    _share: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl<S> Layer<S> for AdmissionLayer {

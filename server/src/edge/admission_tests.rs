@@ -210,6 +210,17 @@ async fn beginnings_in_line_take_nobody_elses_place_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn strangers_keep_no_backend_waiting() {
+    let layer = roomy(16);
+    let arrive = || request("/paraphe.v1.Companion/BeginActivation", "192.0.2.1:1");
+    let _slow = admitted(&layer, arrive, 2).await;
+    assert!(code(&send(&layer, arrive()).await).is_some());
+    let begun = tokio::time::Instant::now();
+    admitted(&layer, begin, 1).await;
+    assert!(begun.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_beginning_that_stood_in_line_counts_as_one() {
     let layer = roomy(8);
     let held = admitted(&layer, begin, 1).await;
