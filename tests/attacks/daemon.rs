@@ -23,13 +23,13 @@ pub struct Daemon {
     pub secrets: Secrets,
 }
 
-/// A binary that `tests/run` builds.
-pub fn binary(profile: &str, name: &str) -> PathBuf {
+/// A binary that `tests/run` builds or brings, in a folder of Cargo's target.
+pub fn binary(folder: &str, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
         PathBuf::from,
     );
-    let path = target.join(profile).join(name);
+    let path = target.join(folder).join(name);
     assert!(path.exists(), "{} is missing: run tests/run", path.display());
     path
 }

@@ -137,9 +137,7 @@ fn the_demo_tells_the_whole_story_and_python_verifies_what_it_leaves() {
 }
 
 pub fn python() -> Command {
-    let python = repository().join("target/interop-venv/bin/python");
-    assert!(python.exists(), "{} is missing: run tests/run", python.display());
-    let mut command = Command::new(python);
+    let mut command = Command::new(binary("interop-venv/bin", "python"));
     command
         .current_dir(repository())
         .env("PYTHONDONTWRITEBYTECODE", "1");
